@@ -1,0 +1,54 @@
+"""Every error that this package raises on purpose, in one small tree.
+
+    PgMonkeyError
+    ├── ConfigError                 a YAML file or dict that cannot be used (also a ValueError)
+    │   └── EnvInterpolationError   a ${VAR}, from_env or from_file that cannot be resolved
+    ├── RequestError                a magic line or call that cannot be understood (also a ValueError)
+    ├── DemoError                   the embedded PostgreSQL could not be started
+    ├── SQLError                    the server refused a statement; the psycopg error is its __cause__
+    └── PoolUnavailable             no connection could be borrowed (pools/unavailable.py; also a PoolTimeout)
+
+Each is one sentence that names the thing and the cure, followed by optional detail lines. A notebook shows these few
+lines instead of a traceback, through `_render_traceback_`, and still records a real `error` output.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import ClassVar
+
+
+class PgMonkeyError(Exception):
+    """The root of the tree.
+
+    `detail` holds further lines to show under the sentence, such as the statement with a caret.
+    """
+
+    short_errors: ClassVar[bool] = True
+    """Whether a notebook shows the short form; `%config PgMonkey.short_errors` sets it."""
+
+    def __init__(self, message: str, *, detail: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.detail = detail
+
+    def _render_traceback_(self) -> list[str]:
+        """Lines that IPython shows in place of the traceback (its protocol, hence the name)."""
+        if not self.short_errors:
+            return traceback.format_exception(self)
+        return [f"\x1b[31m{type(self).__name__}\x1b[39m: {self}", *self.detail]
+
+
+class ConfigError(PgMonkeyError, ValueError):
+    """A configuration that cannot be used; the sentence names the path, such as `pool_settings.min_size`."""
+
+
+class EnvInterpolationError(ConfigError):
+    """A reference to the environment or to a secret file that cannot be resolved."""
+
+
+class RequestError(PgMonkeyError, ValueError):
+    """A magic line, an option or an API call that cannot be understood."""
+
+
+class DemoError(PgMonkeyError):
+    """The embedded PostgreSQL could not be found or started."""
