@@ -6,7 +6,9 @@
     ├── RequestError                a magic line or call that cannot be understood (also a ValueError)
     ├── DemoError                   the embedded PostgreSQL could not be started
     ├── SQLError                    the server refused a statement; the psycopg error is its __cause__
-    └── PoolUnavailable             no connection could be borrowed (pools/unavailable.py; also a PoolTimeout)
+    ├── PoolUnavailable             no connection could be borrowed (pools/unavailable.py; also a PoolTimeout)
+    └── Cancelled                   a job that was cancelled (cells/job.py)
+    CellInterrupted                 a KeyboardInterrupt that says what became of the cell
 
 Each is one sentence that names the thing and the cure, followed by optional detail lines. A notebook shows these few
 lines instead of a traceback, through `_render_traceback_`, and still records a real `error` output.
@@ -15,7 +17,7 @@ lines instead of a traceback, through `_render_traceback_`, and still records a 
 from __future__ import annotations
 
 import traceback
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class PgMonkeyError(Exception):
@@ -52,3 +54,35 @@ class RequestError(PgMonkeyError, ValueError):
 
 class DemoError(PgMonkeyError):
     """The embedded PostgreSQL could not be found or started."""
+
+
+class SQLError(PgMonkeyError):
+    """The server refused a statement. The psycopg exception is the `__cause__`.
+
+    `sqlstate` is the five-character code or None (a lost connection has none), `diag` psycopg's Diagnostic,
+    `statement` the SQL text that was sent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: tuple[str, ...] = (),
+        sqlstate: str | None = None,
+        diag: Any = None,
+        statement: str = "",
+    ) -> None:
+        super().__init__(message, detail=detail)
+        self.sqlstate = sqlstate
+        self.diag = diag
+        self.statement = statement
+
+
+class CellInterrupted(KeyboardInterrupt):
+    """Ctrl-C reached a cell; the sentence says what became of its transaction.
+
+    No Exception, as KeyboardInterrupt is none: `except Exception` must not swallow it.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"\x1b[31mKeyboardInterrupt\x1b[39m: {self}"]

@@ -1,0 +1,192 @@
+"""One run of a cell, from the queue for a connection to the DataFrame.
+
+Every run is a Job with a thread of its own; a foreground cell is a job that the cell waits for. So the main thread
+never waits inside a pool or a driver, and Ctrl-C always finds it in a wait that can be left: it cancels the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from pgmonkey_magic.cells import sqlerror
+from pgmonkey_magic.cells.conversation import MAX_NOTICES, CommitLost, Transcript, converse
+from pgmonkey_magic.cells.conversion import Borrow, convert
+from pgmonkey_magic.errors import PgMonkeyError, RequestError
+from pgmonkey_magic.results import CopyRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from psycopg.abc import PQGen
+    from psycopg.errors import Diagnostic
+
+    from pgmonkey_magic.cells.request import Request
+    from pgmonkey_magic.cells.result import Result
+    from pgmonkey_magic.pools import Lease, PGAsyncPool, PGPool
+
+CANCEL_TIMEOUT_S = 1.0
+"""How long the server's answer to a cancel request is waited for; a person expects Ctrl-C to end within two."""
+
+_numbers = itertools.count(1)
+
+
+class Cancelled(PgMonkeyError):  # noqa: N818 - what happened, as in asyncio and concurrent.futures
+    """The job was cancelled before it ended; its transaction was rolled back."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id} was cancelled; its transaction was rolled back")
+
+
+class JobState(StrEnum):
+    """Where a job is. The last three are final."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    CONVERTING = "converting"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job:
+    """A running or finished cell; `Job.start` begins one. Its methods may be called from any thread.
+
+    `id` counts up within the process; `notices` are the server's messages so far, as `SEVERITY: text`, at most 100.
+    """
+
+    def __init__(self, request: Request, pool: PGPool | PGAsyncPool, pool_name: str) -> None:
+        self.id = next(_numbers)
+        self.request = request
+        self.state = JobState.WAITING
+        self.notices: list[str] = []
+        self.notices_dropped = 0
+        self._pool = pool
+        self._pool_name = pool_name
+        self._future: Future[Result] = Future()
+        self._lock = threading.Lock()
+        self._lease: Lease[Any] | None = None
+        self._cancelled = False
+        self._borrow: Borrow | None = None
+
+    @classmethod
+    def start(cls, request: Request, pool: PGPool | PGAsyncPool, pool_name: str) -> Job:
+        """Begin to run *request* on a connection of *pool*."""
+        job = cls(request, pool, pool_name)
+        threading.Thread(target=job._run, name=f"pgmonkey-job-{job.id}", daemon=True).start()
+        return job
+
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait for the end. Raises what the job raised, or TimeoutError; the job goes on after that."""
+        try:
+            return self._future.result(timeout)
+        except FutureTimeoutError:
+            raise TimeoutError(f"job {self.id} is still {self.state} after {timeout:g} s") from None
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        # Shielded: giving up the wait is not cancelling the job.
+        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
+
+    def done(self) -> bool:
+        """Tell whether the job has ended, one way or another."""
+        return self._future.done()
+
+    def cancel(self) -> None:
+        """Cancel: leave the queue, or have the server stop the statement and roll back.
+
+        Returns when the server has taken the request, at most about a second later; `result` then raises Cancelled,
+        unless the job had already committed. A request that reaches the server between two statements is lost, so ask
+        again while the job is not done.
+        """
+        with self._lock:
+            self._cancelled, lease = True, self._lease
+            if lease is not None:
+                # The statement may end by itself just now: a cancel still on its way must not meet the next borrower.
+                lease.spoiled = True
+        if lease is not None:
+            with suppress(psycopg.Error):  # out of reach, or closed already because the statement has ended
+                self._pool.cancel(lease, timeout=CANCEL_TIMEOUT_S)
+        if self.state is JobState.WAITING:
+            # Its thread may stay in the queue for a while; it gives back what it gets.
+            self._end(JobState.CANCELLED, Cancelled(self.id))
+
+    def all_notices(self) -> tuple[str, ...]:
+        """Return the messages so far, and how many more there were."""
+        more = (f"… and {self.notices_dropped} more notices",) if self.notices_dropped else ()
+        return (*self.notices, *more)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.state} · {self.request.holder.who} · {self.request.holder.query}>"
+
+    # -- in the job's own thread ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            transcript = self._talk()
+            self.state = JobState.CONVERTING
+            assert self._borrow is not None  # noqa: S101 - a transcript implies a grant
+            result = convert(transcript, self._borrow, self.all_notices())
+        except BaseException as error:  # noqa: BLE001 - a thread's end: the error travels to whoever asks for the result
+            self._end(JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED, error)
+        else:
+            self._end(JobState.DONE, result)
+
+    def _end(self, state: JobState, outcome: Result | BaseException) -> None:
+        with self._lock:
+            if self._future.done():
+                return
+            self.state = state
+            if isinstance(outcome, BaseException):
+                self._future.set_exception(outcome)
+            else:
+                self._future.set_result(outcome)
+
+    def _talk(self) -> Transcript:
+        requested_at = time.monotonic()
+
+        def granted(lease: Lease[Any]) -> None:
+            wait_s = time.monotonic() - requested_at
+            self._borrow = Borrow(self._pool_name, self._pool.occupancy, wait_s)
+            with self._lock:
+                if self._cancelled:
+                    raise Cancelled(self.id)
+                self._lease = lease
+                self.state = JobState.RUNNING
+
+        try:
+            return self._pool.run(self._converse, self.request.holder, timeout=self.request.wait_s, granted=granted)
+        except CopyRefused as error:
+            raise RequestError(
+                "a cell cannot be the other end of COPY … FROM STDIN or TO STDOUT; use cursor.copy() of psycopg on a "
+                "borrowed connection (`with pool as conn:`)"
+            ) from error
+        except CommitLost as error:
+            raise sqlerror.commit_lost(self.request) from error.__cause__
+        except PgMonkeyError:
+            raise
+        except psycopg.Error as error:
+            if self._cancelled and isinstance(error, psycopg.errors.QueryCanceled):
+                raise Cancelled(self.id) from error
+            raise sqlerror.explain(error, self.request) from error
+
+    def _converse(self, conn: Any) -> PQGen[Transcript]:
+        try:
+            return (yield from converse(conn, self.request, self._on_notice))
+        finally:
+            with self._lock:
+                self._lease = None
+
+    def _on_notice(self, diag: Diagnostic) -> None:
+        if len(self.notices) < MAX_NOTICES:
+            self.notices.append(f"{diag.severity}: {diag.message_primary}")
+        else:
+            self.notices_dropped += 1

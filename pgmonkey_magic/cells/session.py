@@ -1,0 +1,190 @@
+"""The pools a notebook has open, by name, and which one is current."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgmonkey_magic.config import CONNECTION_TYPES, Config, parse_config, read_config
+from pgmonkey_magic.errors import RequestError, SQLError
+from pgmonkey_magic.pools import (
+    PGAsyncPool,
+    PGPool,
+    ServerIdentity,
+    cached_entries,
+    close_cached,
+    get_cached,
+    probe,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_FILE = "pgmonkey_config.yaml"
+POOLED = {"normal": "pool", "pool": "pool", "async": "async_pool", "async_pool": "async_pool"}
+"""A notebook always borrows from a pool; the file's single-connection types stand for the pool of their kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPool:
+    """A pool under the name that this notebook gave it."""
+
+    name: str
+    pool: PGPool | PGAsyncPool
+
+
+class Session:
+    """Names → pools. The pools themselves are the process-wide cached ones.
+
+    `default_config` is looked at before the environment and the working directory; empty means none.
+    """
+
+    def __init__(self) -> None:
+        self._pools: dict[str, NamedPool] = {}
+        self._current: str | None = None
+        self.default_config = ""
+
+    def connect_file(
+        self,
+        path: str,
+        *,
+        name: str | None = None,
+        connection_type: str | None = None,
+        resolve_env: bool = False,
+    ) -> tuple[NamedPool, ServerIdentity]:
+        """Read the file, prove the connection in the foreground, open its pool and make it the current one.
+
+        Raises ConfigError for the file, SQLError with the server's own reason.
+        """
+        return self._connect(read_config(path, resolve_env=resolve_env), name, connection_type)
+
+    def connect_dict(
+        self, data: Mapping[str, Any], *, name: str | None = None, connection_type: str | None = None
+    ) -> tuple[NamedPool, ServerIdentity]:
+        """Do the same from a configuration dict."""
+        return self._connect(parse_config(data), name, connection_type)
+
+    def use(self, name: str) -> NamedPool:
+        """Make an open pool the current one."""
+        named = self.named(name)
+        self._current = named.name
+        return named
+
+    def named(self, name: str) -> NamedPool:
+        """Return the open pool of that name; RequestError with the near miss if there is none."""
+        if name in self._pools:
+            return self._pools[name]
+        near = get_close_matches(name, self._pools, n=1)
+        known = f"did you mean {near[0]!r}?" if near else f"open are: {', '.join(self._pools) or 'none'}"
+        raise RequestError(f"no pool is open under the name {name!r}; {known}")
+
+    def resolve(self, name_or_path: str | None, connection_type: str | None) -> NamedPool:
+        """Return the pool for one cell: the named one, the file's, the current one, or the default file's.
+
+        Only the last makes a pool current, because there was none.
+        """
+        kind = pooled_type(connection_type) if connection_type else None
+        if name_or_path is None:
+            named = self._pools[self._current] if self._current else self._from_default_places(kind)
+        elif name_or_path in self._pools:
+            named = self._pools[name_or_path]
+        elif Path(name_or_path).expanduser().is_file():
+            return self._opened(read_config(name_or_path), None, kind)[0]
+        else:
+            return self.named(name_or_path)
+        if kind and named.pool.connection_type != kind:
+            return self._opened(named.pool.config, None, kind)[0]
+        return named
+
+    def pools(self) -> list[NamedPool]:
+        """Return the open pools, those that Python code made through the cache included."""
+        known = {id(named.pool) for named in self._pools.values()}
+        others = [
+            NamedPool(f"({entry.connectable.name})", entry.connectable)
+            for entry in cached_entries().values()
+            if isinstance(entry.connectable, (PGPool, PGAsyncPool)) and id(entry.connectable) not in known
+        ]
+        return [*self._pools.values(), *others]
+
+    def names(self) -> list[str]:
+        """Return the names that this notebook gave, oldest first."""
+        return list(self._pools)
+
+    @property
+    def current(self) -> NamedPool | None:
+        """The pool that a cell without `-c` uses."""
+        return self._pools[self._current] if self._current else None
+
+    def disconnect(self, name: str) -> NamedPool:
+        """Close the pool of that name; if it was the current one, there is none until the next `connect` or `use`."""
+        named = self.named(name)
+        close_cached(named.pool)
+        # The same pool may have been opened under a second name.
+        for other in [key for key, value in self._pools.items() if value.pool is named.pool]:
+            del self._pools[other]
+            if self._current == other:
+                self._current = None
+        return named
+
+    # -- opening ----------------------------------------------------------------------------------------------
+
+    def _connect(
+        self, config: Config, name: str | None, connection_type: str | None
+    ) -> tuple[NamedPool, ServerIdentity]:
+        named, identity = self._opened(config, name, pooled_type(connection_type or config.connection_type))
+        self._current = named.name
+        return named, identity
+
+    def _opened(self, config: Config, name: str | None, kind: str | None) -> tuple[NamedPool, ServerIdentity]:
+        kind = kind or pooled_type(config.connection_type)
+        identity = prove(config, kind)
+        pool = get_cached(config, kind)
+        assert isinstance(pool, (PGPool, PGAsyncPool))  # noqa: S101 - `kind` is a pooled type
+        for known in self._pools.values():
+            if known.pool is pool and name in (None, known.name):
+                return known, identity
+        named = NamedPool(name or self._free_name(pool), pool)
+        self._pools[named.name] = named
+        return named, identity
+
+    def _free_name(self, pool: PGPool | PGAsyncPool) -> str:
+        base = pool.name if pool.connection_type == "pool" else f"{pool.name}-async"
+        name, n = base, 1
+        while name in self._pools:
+            n += 1
+            name = f"{base}-{n}"
+        return name
+
+    def _from_default_places(self, kind: str | None) -> NamedPool:
+        places = {
+            "%config PgMonkey.default_config": self.default_config,
+            "$PGMONKEY_CONFIG": os.environ.get("PGMONKEY_CONFIG", ""),
+            DEFAULT_FILE + " in the working directory": DEFAULT_FILE if Path(DEFAULT_FILE).is_file() else "",
+        }
+        path = next(filter(None, places.values()), None)
+        if path is None:
+            raise RequestError(
+                f"no pool is connected; looked at --config, {', '.join(places)}. Type `%pgmonkey connect FILE`, or "
+                "`%pgmonkey demo` for an embedded PostgreSQL with sample data"
+            )
+        return self._connect(read_config(path), None, kind)[0]
+
+
+def pooled_type(connection_type: str) -> str:
+    """Return `pool` or `async_pool`; RequestError for a word that is no connection type."""
+    if connection_type not in POOLED:
+        raise RequestError(f"unknown connection type {connection_type!r}; use one of {', '.join(CONNECTION_TYPES)}")
+    return POOLED[connection_type]
+
+
+def prove(config: Config, connection_type: str) -> ServerIdentity:
+    """Connect once in the foreground. Raises SQLError with the server's or the network's own reason."""
+    import psycopg  # noqa: PLC0415
+
+    try:
+        return probe(config, connection_type)
+    except psycopg.OperationalError as error:
+        raise SQLError(" ".join(str(error).split()), detail=("no pool was opened",), sqlstate=error.sqlstate) from error

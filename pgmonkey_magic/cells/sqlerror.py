@@ -1,0 +1,69 @@
+"""A psycopg error → an SQLError to act on: the line with a caret, DETAIL, HINT, what became of the cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pgmonkey_magic.errors import SQLError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from pgmonkey_magic.cells.request import Request
+
+ACTIVE_SQL_TRANSACTION = "25001"
+"""What VACUUM, CREATE DATABASE and the like answer inside a transaction block."""
+
+
+def explain(error: psycopg.Error, request: Request) -> SQLError:
+    """Return the error to raise; the caller chains *error* as its cause."""
+    diag = error.diag
+    message = diag.message_primary or " ".join(str(error).split()) or type(error).__name__
+    detail = [*caret_lines(request.sql, diag.statement_position)]
+    if diag.message_detail:
+        detail.append(f"DETAIL: {diag.message_detail}")
+    if hint := _hint(error, request):
+        detail.append(f"HINT: {hint}")
+    if diag.context:
+        detail.append(f"CONTEXT: {diag.context}")
+    code = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
+    detail.append(f"{code} · {_outcome(request)}")
+    return SQLError(message, detail=tuple(detail), sqlstate=error.sqlstate, diag=diag, statement=request.sql)
+
+
+def commit_lost(request: Request) -> SQLError:
+    """Return the error for a connection that broke between COMMIT and its answer."""
+    return SQLError(
+        "the connection was lost while the server was committing: whether it did is not known; look at the data before "
+        "you run the cell again",
+        statement=request.sql,
+    )
+
+
+def _outcome(request: Request) -> str:
+    if request.autocommit:
+        return "with --autocommit, what ran before it stands"
+    return "the cell's transaction was rolled back, nothing was committed"
+
+
+def caret_lines(sql: str, position: str | None) -> tuple[str, ...]:
+    """Return the line of *sql* that the server points at and a caret under it.
+
+    *position* counts characters from 1 (PostgreSQL protocol, error field P); None where the server names none.
+    """
+    if not position or not 0 < int(position) <= len(sql) + 1:
+        return ()
+    before = sql[: int(position) - 1]
+    number = before.count("\n") + 1
+    line = sql.split("\n")[number - 1]
+    prefix = f"LINE {number}: "
+    column = len(before) - (before.rfind("\n") + 1)
+    # Tabs stay tabs under the line, so that the caret stands under its word.
+    indent = "".join("\t" if char == "\t" else " " for char in line[:column])
+    return (prefix + line.rstrip(), " " * len(prefix) + indent + "^")
+
+
+def _hint(error: psycopg.Error, request: Request) -> str | None:
+    if error.sqlstate == ACTIVE_SQL_TRANSACTION and not request.autocommit:
+        return "this statement cannot run inside a transaction: use %%pgmonkey --autocommit"
+    return error.diag.message_hint

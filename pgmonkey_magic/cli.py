@@ -1,0 +1,124 @@
+"""The command line: `pgmonkey-magic demo` opens JupyterLab on the first notebook with an embedded PostgreSQL.
+
+`pgmonkey-magic demo --check` runs that notebook without a browser, prints its last table and exits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pgmonkey_magic.errors import DemoError, PgMonkeyError
+
+FIRST = "01_first_cell.ipynb"
+PACKAGED = Path(__file__).parent / "demo" / "notebooks"
+CHECKOUT = Path(__file__).parents[1] / "notebooks"
+WORKING_COPY = "pgmonkey_notebooks"
+CELL_TIMEOUT_S = 120
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; the return value is the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except PgMonkeyError as error:
+        print("\n".join([f"pgmonkey-magic: {error}", *error.detail]), file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pgmonkey-magic", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="JupyterLab on the first notebook, with an embedded PostgreSQL")
+    demo.add_argument("--check", action="store_true", help="run the notebook headless, print its last table, exit")
+    demo.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+    demo.add_argument("--port", type=int, default=8888, help="port of JupyterLab on this machine (default 8888)")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from pgmonkey_magic.demo import start_demo  # noqa: PLC0415 - only this command starts a server
+
+    _need_jupyter()
+    # Held here until JupyterLab ends, so that kernels find it warm and closing one notebook does not end it.
+    server = start_demo()
+    print(f"embedded PostgreSQL {server.version} is running on a private socket")  # noqa: T201
+    try:
+        return _check() if arguments.check else _open_lab(arguments)
+    finally:
+        server.release()
+
+
+def _need_jupyter() -> None:
+    try:
+        import jupyterlab  # noqa: F401, PLC0415
+        import nbclient  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise DemoError('the demo needs JupyterLab: pip install "pgmonkey-magic[demo]"') from error
+
+
+def _open_lab(arguments: argparse.Namespace) -> int:
+    notebook = _working_directory() / FIRST
+    command = [sys.executable, "-m", "jupyterlab", str(notebook), f"--port={arguments.port}"]
+    if arguments.no_browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # JupyterLab refuses root, which is who one is in a container
+    print(f"opening {notebook}; end with Ctrl-C")  # noqa: T201
+    lab = subprocess.Popen(command)  # noqa: S603 - our own interpreter
+    while True:
+        try:
+            return lab.wait()
+        except KeyboardInterrupt:
+            continue  # JupyterLab has got the same Ctrl-C and asks whether to stop
+
+
+def _working_directory() -> Path:
+    """Return where the notebooks are worked on: the checkout's own, or a copy in the working directory."""
+    here = Path("notebooks")
+    if (here / FIRST).is_file():
+        return here
+    copy = Path(WORKING_COPY)
+    copy.mkdir(exist_ok=True)
+    for source in sorted(_shipped().glob("*.ipynb")):
+        if not (copy / source.name).exists():
+            shutil.copyfile(source, copy / source.name)
+    return copy
+
+
+def _shipped() -> Path:
+    return PACKAGED if PACKAGED.is_dir() else CHECKOUT
+
+
+def _check() -> int:
+    import nbformat  # noqa: PLC0415 - the demo extra
+    from nbclient import NotebookClient  # noqa: PLC0415
+    from nbclient.exceptions import CellExecutionError  # noqa: PLC0415
+
+    notebook = nbformat.read(_shipped() / FIRST, as_version=4)
+    client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, kernel_name="python3")
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    print(_last_table(notebook))  # noqa: T201
+    print(f"{FIRST} ran without an error")  # noqa: T201
+    return 0
+
+
+def _last_table(notebook: Any) -> str:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    tables = [o.data for o in outputs if o.output_type == "execute_result" and "text/html" in o.data]
+    return tables[-1]["text/plain"] if tables else "(the notebook shows no table)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""What a person sees under a cell: result sets, the footer, notices. All HTML is escaped here, by `esc`."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from pgmonkey_magic.cells import CommandResult, Result, ResultSets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+MAX_FOOTERS = 5
+"""Shown for one cell; a loop of a thousand line magics needs no thousand lines."""
+QUIET_STYLE = "color:var(--jp-ui-font-color2,#767676);font-size:85%;margin:2px 0"
+NOTICE_STYLE = "color:var(--jp-ui-font-color1,#616161);font-size:90%;white-space:pre-wrap;margin:2px 0"
+
+
+def esc(text: object) -> str:
+    """Escape for HTML; the one place where it is done."""
+    return html.escape(str(text))
+
+
+class Shown:
+    """Something to `display`: HTML for notebooks, plain text for consoles and exports."""
+
+    def __init__(self, text: str, markup: str) -> None:
+        self._bundle = {"text/plain": text, "text/html": markup}
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return self._bundle
+
+    def __repr__(self) -> str:
+        return self._bundle["text/plain"]
+
+
+def footer(result: Result) -> str:
+    """Return the one quiet line: what came, where the time went, how full the pool was."""
+    times = result.timings
+    steps = " · ".join(
+        f"{name} {ms:.1f}"
+        for name, ms in (
+            ("wait", times.wait_ms),
+            ("execute", times.execute_ms),
+            ("fetch", times.fetch_ms),
+            ("convert", times.convert_ms),
+        )
+    )
+    now = result.occupancy
+    return " · ".join(
+        [
+            *_outcomes(result.sets),
+            f"{times.total_ms:.1f} ms ({steps})",
+            f"pool {result.pool_name} {now.in_use}/{now.max_size}",
+            *result.notes,
+        ]
+    )
+
+
+def _outcomes(sets: ResultSets) -> list[str]:
+    if len(sets) == 1 and not isinstance(sets[0], CommandResult):
+        rows = len(sets[0])
+        return [f"{rows:,} row{'s' if rows != 1 else ''}"]
+    return list(sets.tags)
+
+
+def shown_lines(lines: Sequence[str], style: str = QUIET_STYLE) -> Shown:
+    """Return plain lines, each escaped, in the given style."""
+    return Shown("\n".join(lines), "".join(f'<div style="{style}">{esc(line)}</div>' for line in lines))
+
+
+def shown_footers(footers: Sequence[str]) -> Shown:
+    """Return the footers of one cell, the last few of many."""
+    hidden = len(footers) - MAX_FOOTERS
+    more = [f"… {hidden:,} earlier"] if hidden > 0 else []
+    return shown_lines([*more, *footers[-MAX_FOOTERS:]])
+
+
+def shown_notices(notices: Sequence[str]) -> Shown:
+    """Return the server's messages."""
+    return shown_lines(notices, NOTICE_STYLE)
+
+
+def result_sets_html(sets: ResultSets) -> str:
+    """Return every result set under its command tag."""
+    parts = []
+    for tag, value in zip(sets.tags, sets, strict=True):
+        parts.append(f'<div style="{QUIET_STYLE}">{esc(tag)}</div>')
+        if not isinstance(value, CommandResult):
+            parts.append(value._repr_html_())  # IPython's protocol; pandas escapes the cells
+    return "".join(parts)
+
+
+def register_formatters(shell: InteractiveShell) -> None:
+    """Teach IPython how ResultSets look."""
+    formatters: Any = shell.display_formatter
+    formatters.formatters["text/html"].for_type(ResultSets, result_sets_html)
+    formatters.formatters["text/plain"].for_type(ResultSets, lambda sets, printer, _cycle: printer.text(repr(sets)))

@@ -1,0 +1,52 @@
+"""How the extension comes and goes.
+
+Loading twice, `%reload_ext` and autoreload keep the open pools; unloading closes them. IPython's reload is an unload
+followed by a load in the same cell, so an unload only closes when the cell has ended and no load came after it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pgmonkey_magic.notebook.display import register_formatters
+from pgmonkey_magic.notebook.magics import PgMonkey
+from pgmonkey_magic.pools import clear_cache
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+NAME = "pgmonkey"
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magic, or give an unloaded one its name back."""
+    manager: Any = shell.magics_manager
+    magics: PgMonkey | None = manager.registry.get(PgMonkey.__name__)
+    if magics is None:
+        shell.register_magics(PgMonkey)
+        magics = manager.registry[PgMonkey.__name__]
+        register_formatters(shell)
+    manager.magics["line"][NAME] = manager.magics["cell"][NAME] = magics.pgmonkey
+    _stop_listening(shell, magics)
+    shell.events.register("post_run_cell", magics.show_footers)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take the magic away now and close the pools when the cell has ended, unless it is loaded again by then."""
+    manager: Any = shell.magics_manager
+    for kind in ("line", "cell"):
+        manager.magics[kind].pop(NAME, None)
+    _stop_listening(shell, manager.registry[PgMonkey.__name__])
+
+    def close_unless_loaded(*_: object) -> None:
+        shell.events.unregister("post_run_cell", close_unless_loaded)
+        if NAME not in manager.magics["line"]:
+            clear_cache()
+            manager.registry.pop(PgMonkey.__name__, None)
+
+    shell.events.register("post_run_cell", close_unless_loaded)
+
+
+def _stop_listening(shell: InteractiveShell, magics: PgMonkey) -> None:
+    if magics.show_footers in shell.events.callbacks["post_run_cell"]:
+        shell.events.unregister("post_run_cell", magics.show_footers)

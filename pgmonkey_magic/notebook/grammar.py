@@ -1,0 +1,224 @@
+"""The one parsing rule of `%pgmonkey` and `%%pgmonkey`.
+
+Line: options are read from the left until the first token that is none (or `--`). If that word is a subcommand, it is
+one (no PostgreSQL command starts with such a word); otherwise the rest of the line is SQL, verbatim.
+Cell: the first line holds options and an optional `name <<`; the body is SQL, verbatim.
+
+SQL never passes through any splitting, unquoting or formatting: it is a slice of the text that was typed.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from pgmonkey_magic.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TOKEN = re.compile(r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>\S+))""")
+INTO = re.compile(r"\s*(?P<name>\S+)\s*<<\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option; without a `metavar` it is a flag."""
+
+    names: tuple[str, ...]
+    metavar: str | None
+    help: str
+
+    @property
+    def key(self) -> str:
+        """The long name without its dashes."""
+        return self.names[-1].lstrip("-")
+
+
+@dataclass(frozen=True, slots=True)
+class Subcommand:
+    """One word of `%pgmonkey WORD`."""
+
+    word: str
+    usage: str
+    help: str
+    options: tuple[Option, ...] = ()
+    arguments: tuple[int, int] = (0, 0)
+    """The least and the most positional arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options that were given, by long name without dashes; a flag's value is the empty string."""
+
+    given: dict[str, str]
+
+    def value(self, key: str) -> str | None:
+        """Return the value of an option, None where it was not given."""
+        return self.given.get(key)
+
+    def has(self, key: str) -> bool:
+        """Tell whether the option was given."""
+        return key in self.given
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """SQL to run; `into` are the names to bind the results to."""
+
+    sql: str
+    options: Options
+    into: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand to carry out."""
+
+    word: str
+    options: Options
+    arguments: tuple[str, ...]
+
+
+TYPE = Option(("-t", "--type"), "TYPE", "pool or async_pool; the file's own type otherwise")
+CELL_OPTIONS = (
+    Option(("-o", "--out"), "NAME[,NAME…]", "bind the result(s) to these names and show only the footer"),
+    Option(("-q", "--quiet"), None, "show neither result nor footer; `_pg` holds the result"),
+    Option(("-c", "--config"), "NAME_OR_PATH", "an open pool or a YAML file, for this cell only"),
+    Option(("-t", "--type"), "TYPE", "pool or async_pool, for this cell only"),
+    Option(("--wait",), "SEC", "wait that long for a connection instead of the pool's timeout"),
+    Option(("--autocommit",), None, "no transaction around the cell: for VACUUM, CREATE DATABASE and the like"),
+)
+SUBCOMMANDS = {
+    subcommand.word: subcommand
+    for subcommand in (
+        Subcommand("demo", "demo [-t TYPE]", "connect to an embedded PostgreSQL with sample data", (TYPE,)),
+        Subcommand(
+            "connect",
+            "connect PATH [--as NAME] [-t TYPE] [--resolve-env]",
+            "connect to the server of a YAML file and make it the current pool",
+            (
+                Option(("--as",), "NAME", "the name of the pool in this notebook; the database's otherwise"),
+                TYPE,
+                Option(("--resolve-env",), None, "resolve ${VAR}, from_env and from_file in the file"),
+            ),
+            (1, 1),
+        ),
+        Subcommand("use", "use NAME", "make an open pool the current one", (), (1, 1)),
+        Subcommand("pools", "pools", "the open pools as a DataFrame"),
+        Subcommand(
+            "disconnect",
+            "disconnect [NAME | --all]",
+            "close a pool; the current one without a name",
+            (Option(("--all",), None, "close every pool of this notebook"),),
+            (0, 1),
+        ),
+        Subcommand("help", "help [WORD]", "this help, or that of one word", (), (0, 1)),
+    )
+}
+PASSWORD = re.compile(r"(?i)(password|pgpassword|passwd)\s*=|://[^/\s:@]*:[^/\s@]+@")
+
+
+def parse_line(line: str) -> Query | Command:
+    """Read a line magic. Raises RequestError for an unknown option or a subcommand's wrong arguments."""
+    options, rest = _options(line, CELL_OPTIONS, "%pgmonkey")
+    word = rest.split(maxsplit=1)[0] if rest.strip() else "help"
+    if word in SUBCOMMANDS:
+        if options.given:
+            raise RequestError(f"options come after the word: %pgmonkey {SUBCOMMANDS[word].usage}")
+        return _command(SUBCOMMANDS[word], rest.strip()[len(word) :])
+    return Query(rest.strip(), options, _names(options.value("out")))
+
+
+def parse_cell(line: str, body: str) -> Query:
+    """Read a cell magic. Raises RequestError for an unknown option or SQL on the first line."""
+    options, rest = _options(line, CELL_OPTIONS, "%%pgmonkey")
+    into = _names(options.value("out"))
+    if match := INTO.match(rest):
+        if into:
+            raise RequestError(f"the result has two places to go: --out {','.join(into)} and {match['name']} <<")
+        into = _names(match["name"])
+    elif rest.strip():
+        near = _near(rest.split()[0], SUBCOMMANDS)
+        raise RequestError(
+            f"the first line of a cell holds only options and `name <<`, not {rest.split()[0]!r}; "
+            + (f"for the word {near} use a line of its own: %pgmonkey {near}" if near else "move SQL to the next line")
+        )
+    return Query(body, options, into)
+
+
+def _command(subcommand: Subcommand, text: str) -> Command:
+    if PASSWORD.search(text):
+        raise RequestError(
+            "a password on a magic line would stay in the history; put it into the file as from_env or from_file, "
+            "or into ~/.pgpass"
+        )
+    given: dict[str, str] = {}
+    arguments: list[str] = []
+    while text.strip():
+        options, text = _options(text, subcommand.options, f"%pgmonkey {subcommand.word}")
+        given |= options.given
+        if match := TOKEN.match(text):
+            arguments.append(_unquoted(match))
+            text = text[match.end() :]
+    least, most = subcommand.arguments
+    if not least <= len(arguments) <= most:
+        raise RequestError(f"usage: %pgmonkey {subcommand.usage}")
+    return Command(subcommand.word, Options(given), tuple(arguments))
+
+
+def _options(text: str, known: Sequence[Option], where: str) -> tuple[Options, str]:
+    """Read options from the left; return them and the untouched rest."""
+    by_name = {name: option for option in known for name in option.names}
+    given: dict[str, str] = {}
+    while match := TOKEN.match(text):
+        word = match["bare"]
+        if word is None or not word.startswith("-") or word == "-":
+            break
+        text = text[match.end() :]
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        if name not in by_name:
+            near = _near(name, by_name)
+            raise RequestError(
+                f"{where} has no option {name}; "
+                + (f"did you mean {near}?" if near else f"it has {', '.join(o.names[-1] for o in known) or 'none'}")
+            )
+        option = by_name[name]
+        if option.metavar is None:
+            if equals:
+                raise RequestError(f"{name} is a flag and takes no value")
+        elif not equals:
+            match = TOKEN.match(text)
+            if match is None:
+                raise RequestError(f"{name} needs a value: {name} {option.metavar}")
+            value, text = _unquoted(match), text[match.end() :]
+        if option.key in given:
+            raise RequestError(f"{name} is given twice")
+        given[option.key] = value
+    return Options(given), text
+
+
+def _unquoted(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group is not None)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",")) if text is not None else ()
+    for name in names:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise RequestError(f"{name!r} is no Python name to bind a result to")
+    return names
+
+
+def _near(word: str, known: Sequence[str] | dict[str, object]) -> str | None:
+    return next(iter(get_close_matches(word, list(known), n=1)), None)
+
+
+def near_subcommand(word: str) -> str | None:
+    """Return the subcommand that *word* may have been meant to be, if any."""
+    return _near(word, list(SUBCOMMANDS))

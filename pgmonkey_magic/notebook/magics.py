@@ -1,0 +1,136 @@
+"""`%pgmonkey` and `%%pgmonkey`: parse, delegate, deliver.
+
+The way of a cell: (line, body) → grammar.Query → cells.Request → Job → Result → display. Footers are shown after the
+cell's own output, so they are collected and displayed when the cell has run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.display import display
+from traitlets import Bool, Enum, Unicode, observe
+
+from pgmonkey_magic.cells import Cancelled, CommandResult, Job, Request, Result, Session
+from pgmonkey_magic.errors import CellInterrupted, PgMonkeyError, RequestError, SQLError
+from pgmonkey_magic.notebook import display as show
+from pgmonkey_magic.notebook.commands import Commands
+from pgmonkey_magic.notebook.grammar import Command, Query, near_subcommand, parse_cell, parse_line
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+CANCEL_ATTEMPTS, AFTER_CANCEL_S = 4, 0.4
+"""How often an interrupted cell asks for the cancellation, and how long it waits each time: less than 2 s in all."""
+
+
+@magics_class
+class PgMonkey(Magics):
+    """Run PostgreSQL in a cell, over a pooled connection. `%pgmonkey help` says how."""
+
+    default_config = Unicode("", help="YAML file to connect to when a cell runs before any connect.").tag(config=True)
+    footer = Enum(["on", "off"], "on", help="Whether the quiet line under a cell is shown.").tag(config=True)
+    short_errors = Bool(True, help="Show errors in a few lines; False gives the whole traceback.").tag(config=True)
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell=shell)
+        self.session = Session()
+        self._commands = Commands(self.session)
+        self._footers: list[str] = []
+
+    @no_var_expand
+    @line_cell_magic
+    def pgmonkey(self, line: str, cell: str | None = None) -> Any:
+        """Run SQL, or carry out a subcommand; `%pgmonkey help` lists both."""
+        self.session.default_config = self.default_config
+        asked = parse_line(line) if cell is None else parse_cell(line, cell)
+        if isinstance(asked, Command):
+            return self._commands.carry_out(asked)
+        result = self._run(asked)
+        return self._deliver(asked, result, is_cell=cell is not None)
+
+    def _run(self, query: Query) -> Result:
+        options = query.options
+        named = self.session.resolve(options.value("config"), options.value("type"))
+        request = Request(
+            sql=query.sql,
+            cell=self.shell.execution_count,
+            autocommit=options.has("autocommit"),
+            wait_s=_seconds(options.value("wait")),
+        )
+        job = Job.start(request, named.pool, named.name)
+        try:
+            return job.result()
+        except KeyboardInterrupt:
+            raise _interrupted(job) from None
+        except SQLError as error:
+            raise _with_word_hint(error, query.sql) from error.__cause__
+        finally:
+            if job.notices and not options.has("quiet"):
+                display(show.shown_notices(job.all_notices()))
+
+    def _deliver(self, query: Query, result: Result, *, is_cell: bool) -> Any:
+        self.shell.user_ns["_pg"] = result.value
+        quiet = query.options.has("quiet")
+        if not quiet and self.footer == "on":
+            self._footers.append(show.footer(result))
+        if query.into:
+            self._bind(query.into, result)
+            return None
+        return None if quiet and is_cell else result.value
+
+    def _bind(self, names: tuple[str, ...], result: Result) -> None:
+        frames = [value for value in result.sets if not isinstance(value, CommandResult)]
+        values = next((v for v in ([result.value], frames, result.sets) if len(v) == len(names)), None)
+        if values is None:
+            raise RequestError(
+                f"{len(names)} names for {len(result.sets)} results; the cell has run, and `_pg` holds them all"
+            )
+        self.shell.user_ns.update(zip(names, values, strict=True))
+
+    def show_footers(self, *_: object) -> None:
+        """Show what the cell that has just run left to say; IPython's `post_run_cell` calls it."""
+        footers, self._footers = self._footers, []
+        if footers:
+            display(show.shown_footers(footers))
+
+    @observe("short_errors")
+    def _set_short_errors(self, change: Any) -> None:
+        PgMonkeyError.short_errors = change["new"]
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise RequestError(f"--wait takes a positive number of seconds, not {text!r}")
+    return seconds
+
+
+def _interrupted(job: Job) -> CellInterrupted:
+    """Cancel the job, see how it ended, and say so."""
+    for _ in range(CANCEL_ATTEMPTS):
+        job.cancel()
+        try:
+            job.result(timeout=AFTER_CANCEL_S)
+        except TimeoutError:
+            continue
+        except Cancelled:
+            return CellInterrupted("the statement was cancelled and its transaction rolled back")
+        except PgMonkeyError as error:
+            return CellInterrupted(f"while the cell was being cancelled, it failed: {error}")
+        return CellInterrupted("the cell had already committed")
+    return CellInterrupted("the server does not answer; the connection is closed as soon as it does")
+
+
+def _with_word_hint(error: SQLError, sql: str) -> SQLError:
+    """Add the subcommand that the first word may have been meant to be, where the server stumbled over that word."""
+    at_start = error.diag is not None and error.diag.statement_position == "1"
+    if at_start and (near := near_subcommand(sql.split(maxsplit=1)[0].lower())):
+        error.detail = (*error.detail, f"HINT: if this is no SQL, did you mean %pgmonkey {near}?")
+    return error

@@ -1,0 +1,40 @@
+"""Pools: from a validated configuration to a borrowed psycopg connection.
+
+    manager ─ cache ─┬─ sync_pool ──┐
+                     ├─ async_pool ─┼─ stock (psycopg_pool's private names) ─ connecting (libpq parameters)
+                     └─ single ─────┘
+    lease, ledger, unavailable: who holds what, and what to say when nothing is left
+    loop: the private event-loop thread on which every async pool lives
+
+This is the only room that imports psycopg_pool.
+"""
+
+from pgmonkey_magic.pools.async_pool import PGAsyncPool
+from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, close_cached, get_cached
+from pgmonkey_magic.pools.connecting import ServerIdentity, probe
+from pgmonkey_magic.pools.lease import Lease, Talk
+from pgmonkey_magic.pools.ledger import Holder, Occupancy
+from pgmonkey_magic.pools.manager import PGConnectionManager
+from pgmonkey_magic.pools.single import PGAsyncConnection, PGConnection
+from pgmonkey_magic.pools.sync_pool import PGPool
+from pgmonkey_magic.pools.unavailable import PoolUnavailable
+
+__all__ = [
+    "CacheEntry",
+    "Holder",
+    "Lease",
+    "Occupancy",
+    "PGAsyncConnection",
+    "PGAsyncPool",
+    "PGConnection",
+    "PGConnectionManager",
+    "PGPool",
+    "PoolUnavailable",
+    "ServerIdentity",
+    "Talk",
+    "cached_entries",
+    "clear_cache",
+    "close_cached",
+    "get_cached",
+    "probe",
+]

@@ -1,0 +1,237 @@
+"""The pool for tasks, backed by psycopg_pool.AsyncConnectionPool.
+
+It lives on the pools' own loop (loop.py), and any loop borrows through it. A borrowed connection works on the
+borrower's loop: psycopg waits on whatever loop is running. Only `conn.lock` remembers a loop once two tasks have
+contended for it, so each hand-over puts in a fresh one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.pools.base import BasePool
+from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
+from pgmonkey_magic.pools.ledger import Holder, Ticket
+from pgmonkey_magic.pools.loop import on_pool_loop, submit
+from pgmonkey_magic.pools.stock import ConnectFailed, async_stock_pool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
+
+    from pgmonkey_magic.config import Config
+
+T = TypeVar("T")
+AsyncLease = Lease[psycopg.AsyncConnection[Any]]
+
+
+class PGAsyncPool(BasePool[AsyncConnectionPool[psycopg.AsyncConnection[Any]]]):
+    """An async pool. `async with pool as conn:` borrows a psycopg AsyncConnection and commits, or rolls back.
+
+    Tasks of any event loop in any thread may borrow. Nested blocks in one task borrow further connections.
+    """
+
+    connection_type = "async_pool"
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._opening = threading.Lock()
+        self._leases: ContextVar[tuple[AsyncLease, ...]] = ContextVar(f"leases of {self.name}", default=())
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Open the pool, if it is not; connections are made in the background."""
+        await _elsewhere(self._opened())
+
+    async def disconnect(self) -> None:
+        """Close the pool: idle connections now, borrowed ones when they come back. Using it again opens it anew."""
+        stock, self._stock = self.pool, None
+        if stock is not None:
+            await _elsewhere(stock.close(timeout=2))
+
+    def close(self) -> None:
+        """Do the same as `disconnect` from a thread without a loop, such as at exit."""
+        submit(self.disconnect()).result(timeout=5)
+
+    async def _opened(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+        # Runs on the pools' loop and holds no await before `_stock` is set, so two tasks cannot open two.
+        if (stock := self.pool) is None:
+            stock = async_stock_pool(self.settings, self._parameters, self._watch, self._nobody_can_serve)
+            self._stock = stock
+            await stock.open()
+        return stock
+
+    # -- borrowing --------------------------------------------------------------------------------------------
+
+    async def borrow(self, holder: Holder | None = None, *, timeout: float | None = None) -> AsyncLease:
+        """Wait up to *timeout* seconds (default: the pool's) for a connection, on whatever loop is running.
+
+        Raises PoolUnavailable. Pair it with `give_back`; `async with pool as conn:` does both.
+        """
+        holder = holder or Holder.current()
+        self._refuse_self_deadlock(threading.get_ident(), holder.who)
+        ticket = self.ledger.request(holder)
+        if on_pool_loop():
+            return await self._take(ticket, timeout)
+        future: Future[AsyncLease] = Future()
+        errand = submit(self._take_for(future, ticket, timeout))
+        try:
+            lease = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if not future.cancel() and not future.exception():
+                await self.give_back(future.result())
+            errand.cancel()
+            raise
+        lease.conn.lock = asyncio.Lock()
+        return lease
+
+    async def give_back(self, lease: AsyncLease) -> None:
+        """Return a connection; a spoiled or broken one is closed and replaced. Cancellation does not stop it."""
+        self.ledger.end(lease.ticket)
+        lease.conn.lock = asyncio.Lock()
+        await _elsewhere(self._put(lease))
+
+    async def _put(self, lease: AsyncLease) -> None:
+        if lease.spoiled:
+            await lease.conn.close()
+        await lease.lender.putconn(lease.conn)
+
+    async def _take(self, ticket: Ticket, timeout: float | None) -> AsyncLease:
+        timeout = self.settings.timeout if timeout is None else timeout
+        try:
+            stock = await self._opened()
+            if self._down():
+                await self._retry_now(stock)
+            conn = await stock.getconn(timeout)
+        except BaseException as error:
+            self.ledger.end(ticket)
+            if isinstance(error, (ConnectFailed, psycopg.Error)):
+                reason = self._explain(error, timeout)
+                raise reason from reason.__cause__
+            raise
+        self.ledger.grant(ticket, conn.info.backend_pid)
+        return Lease(conn, ticket, stock)
+
+    async def _take_for(self, future: Future[AsyncLease], ticket: Ticket, timeout: float | None) -> None:
+        try:
+            lease = await self._take(ticket, timeout)
+        except Exception as error:  # noqa: BLE001 - a task's end: the error travels to the one who waits
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+            return
+        if not deliver(future, lease):
+            await self.give_back(lease)
+
+    async def _retry_now(self, stock: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> None:
+        # See the sync twin for why.
+        try:
+            conn = await psycopg.AsyncConnection.connect(**self._parameters())
+        except psycopg.Error as error:
+            self._watch.failed(error)
+            raise ConnectFailed from error
+        await conn.close()
+        await stock.check()
+
+    # -- the block: one borrow, one transaction ---------------------------------------------------------------
+
+    async def __aenter__(self) -> psycopg.AsyncConnection[Any]:
+        lease = await self.borrow()
+        self._leases.set((*self._leases.get(), lease))
+        return lease.conn
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        *outer, lease = self._leases.get()
+        self._leases.set(tuple(outer))
+        try:
+            if exc_type is None:
+                refuse_aborted(lease.conn)
+                await lease.conn.commit()
+            else:
+                # See the sync twin for why.
+                with suppress(psycopg.OperationalError):
+                    await lease.conn.rollback()
+        finally:
+            await self.give_back(lease)
+
+    def run(
+        self,
+        talk: Talk[T],
+        holder: Holder,
+        *,
+        timeout: float | None = None,
+        granted: Callable[[AsyncLease], None] = lambda _lease: None,
+    ) -> T:
+        """Borrow, let *talk* converse with the server, give back; the sync pool's twin, for a thread that may block."""
+
+        async def errand() -> T:
+            lease = await self.borrow(holder, timeout=timeout)
+            try:
+                granted(lease)
+                return await lease.conn.wait(talk(lease.conn))
+            finally:
+                await self.give_back(lease)
+
+        return submit(errand()).result()
+
+    def cancel(self, lease: AsyncLease, *, timeout: float) -> None:
+        """Ask the server to cancel the statement that runs on a borrowed connection; any thread may ask."""
+        submit(lease.conn.cancel_safe(timeout=timeout)).result()
+
+    # -- the borrowed connection of this task, as pgmonkey offers it ------------------------------------------
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """Run a block in a transaction: a savepoint on this task's connection, or else on a fresh borrow."""
+        if leases := self._leases.get():
+            async with leases[-1].conn.transaction():
+                yield leases[-1].conn
+        else:
+            async with self as conn, conn.transaction():
+                yield conn
+
+    @asynccontextmanager
+    async def cursor(self) -> AsyncIterator[psycopg.AsyncCursor[Any]]:
+        """Open a cursor on this task's connection, or else on a fresh borrow."""
+        if leases := self._leases.get():
+            async with leases[-1].conn.cursor() as cur:
+                yield cur
+        else:
+            async with self as conn, conn.cursor() as cur:
+                yield cur
+
+    async def commit(self) -> None:
+        """Commit on the connection that this task has borrowed."""
+        await self._mine().commit()
+
+    async def rollback(self) -> None:
+        """Roll back on the connection that this task has borrowed."""
+        await self._mine().rollback()
+
+    async def test_connection(self) -> None:
+        """Borrow once and ask the server for an answer; raises what goes wrong."""
+        async with self as conn:
+            await conn.execute("SELECT 1")
+
+    def _mine(self) -> psycopg.AsyncConnection[Any]:
+        if leases := self._leases.get():
+            return leases[-1].conn
+        raise RequestError(f"this task has borrowed no connection of pool {self.name}; use `async with pool as conn:`")
+
+
+async def _elsewhere(coro: Any) -> Any:
+    """Run *coro* on the pools' loop and wait for its end; cancelling the wait does not cancel the work."""
+    if on_pool_loop():
+        return await coro
+    return await asyncio.shield(asyncio.wrap_future(submit(coro)))

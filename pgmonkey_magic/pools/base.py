@@ -1,0 +1,107 @@
+"""What the sync and the async pool share: everything that does not wait.
+
+Each pool adds only the waiting (psycopg_pool's own layout). A stock pool is made when it is first needed and again
+after `disconnect()` or in a forked child, so the object that the cache hands out stays valid.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from pgmonkey_magic.pools import unavailable
+from pgmonkey_magic.pools.connecting import connect_parameters
+from pgmonkey_magic.pools.ledger import Ledger, Occupancy
+from pgmonkey_magic.pools.stock import ConnectFailed, ConnectWatch
+
+if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+    from pgmonkey_magic.config import Config, PoolSettings
+
+S = TypeVar("S", bound="ConnectionPool[Any] | AsyncConnectionPool[Any]")
+
+_parents_pools: list[Any] = []
+"""In a forked child: the parent's stock pools, kept alive and untouched, because closing them, or letting them be
+collected, would speak on sockets that the parent uses."""
+
+
+class BasePool(Generic[S]):
+    """State and judgement of one pool; no I/O.
+
+    `name` is what messages call it (the database, or the file); `settings` are its validated settings.
+    """
+
+    connection_type: str
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.name = str(config.connection_settings.get("dbname") or (config.source and config.source.stem) or "pool")
+        self.settings: PoolSettings = config.pool_settings_for(self.connection_type)
+        self.section = f"{self.connection_type}_settings"
+        self.ledger = Ledger()
+        self._watch = ConnectWatch(self.name)
+        self._stock: S | None = None
+        self._pid = os.getpid()
+
+    @property
+    def pool(self) -> S | None:
+        """The stock psycopg_pool pool, or None while disconnected."""
+        if self._pid != os.getpid():
+            _parents_pools.append(self._stock)
+            self._stock, self._pid, self.ledger = None, os.getpid(), Ledger()
+        return self._stock
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """The pool at this moment; all zero but the limits while it is disconnected."""
+        stats = self.pool.get_stats() if self.pool else {}
+        return Occupancy(
+            in_use=len(self.ledger.held()),
+            idle=stats.get("pool_available", 0),
+            size=stats.get("pool_size", 0),
+            waiting=len(self.ledger.waiting()),
+            min_size=self.settings.min_size,
+            max_size=self.settings.max_size,
+        )
+
+    def __repr__(self) -> str:
+        now = self.occupancy
+        return (
+            f"<{type(self).__name__} {self.name!r}: {now.in_use} in use, {now.idle} idle, {now.waiting} waiting, "
+            f"min_size {now.min_size}, max_size {now.max_size}{'' if self.pool else ', disconnected'}>"
+        )
+
+    def _parameters(self) -> dict[str, Any]:
+        return connect_parameters(self.config, self.connection_type)
+
+    def _nobody_can_serve(self) -> bool:
+        now = self.occupancy
+        return now.in_use == 0 and now.idle == 0
+
+    def _refuse_self_deadlock(self, thread_id: int, who: str) -> None:
+        mine = sum(ticket.thread_id == thread_id and ticket.holder.who == who for ticket in self.ledger.held())
+        if mine >= self.settings.max_size:
+            raise unavailable.self_deadlock(self)
+
+    def _down(self) -> bool:
+        return self._watch.error is not None and self._nobody_can_serve()
+
+    def _explain(self, error: Exception, timeout_s: float) -> unavailable.PoolUnavailable:
+        """Turn what a stock pool raised into the reason, with the true cause attached."""
+        if isinstance(error, TooManyRequests):
+            return unavailable.queue_full(self)
+        if isinstance(error, PoolClosed):
+            return unavailable.closed(self)
+        if isinstance(error, ConnectFailed):
+            cause = error.__cause__
+        else:
+            cause = self._watch.error if isinstance(error, PoolTimeout) else error
+        if cause is not None and self._nobody_can_serve():
+            reason = unavailable.cannot_connect(self, cause)
+        else:
+            reason = unavailable.exhausted(self, timeout_s, cause)
+        reason.__cause__ = cause
+        return reason

@@ -1,0 +1,64 @@
+"""A borrowed connection together with its entry in the ledger, and what may be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    import psycopg
+    from psycopg.abc import PQGen
+
+    from pgmonkey_magic.pools.ledger import Ticket
+
+T = TypeVar("T")
+C = TypeVar("C", bound="psycopg.Connection[Any] | psycopg.AsyncConnection[Any]")
+
+Talk = Callable[["psycopg.Connection[Any] | psycopg.AsyncConnection[Any]"], "PQGen[T]"]
+"""A conversation with the server: given a borrowed connection, a generator in psycopg's wait protocol.
+
+It never waits itself, so one conversation serves sync and async pools; the pool drives it.
+"""
+
+
+@dataclass(slots=True, eq=False)
+class Lease(Generic[C]):
+    """One borrow. `spoiled` means: close the connection when it comes back, do not reuse it.
+
+    `lender` is the stock pool that lent it, which may no longer be the present one when it comes back.
+    """
+
+    conn: C
+    ticket: Ticket
+    lender: Any
+    spoiled: bool = False
+
+
+def deliver(future: Future[T], value: T) -> bool:
+    """Hand *value* to whoever waits for *future*; False when they have gone and it stays with the caller.
+
+    A `concurrent.futures.Future` settles the race between delivery and `cancel()` under its own lock, so that a
+    connection always has exactly one owner, whatever interrupts the wait.
+    """
+    if not future.set_running_or_notify_cancel():
+        return False
+    future.set_result(value)
+    return True
+
+
+def refuse_aborted(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Raise InFailedSqlTransaction where a block ends cleanly over an aborted transaction.
+
+    COMMIT would be answered with ROLLBACK and no error: rows lost without a word.
+    """
+    if conn.info.transaction_status == TransactionStatus.INERROR:
+        raise errors.InFailedSqlTransaction(
+            "the block ended normally, but an error inside it had aborted the transaction: nothing was committed; "
+            "let the error out of the block, or put conn.transaction() around the part that may fail"
+        )

@@ -1,0 +1,212 @@
+"""The pool for threads, backed by psycopg_pool.ConnectionPool.
+
+The main thread is the one that Ctrl-C interrupts, and a stock pool loses its connection when an interrupt arrives
+while it waits. So the main thread never waits inside psycopg_pool: a helper thread borrows for it, and gives the
+connection straight back if nobody wants it any more.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.pools.base import BasePool
+from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
+from pgmonkey_magic.pools.ledger import Holder, Ticket
+from pgmonkey_magic.pools.stock import ConnectFailed, sync_stock_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+T = TypeVar("T")
+SyncLease = Lease[psycopg.Connection[Any]]
+
+
+class PGPool(BasePool[ConnectionPool[psycopg.Connection[Any]]]):
+    """A sync pool. `with pool as conn:` borrows a psycopg connection and commits, or rolls back on an exception.
+
+    Nested blocks in one thread borrow further connections. Every method may be called from any thread.
+    """
+
+    connection_type = "pool"
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._opening = threading.Lock()
+        self._local = threading.local()
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Open the pool, if it is not; connections are made in the background."""
+        self._opened()
+
+    def _opened(self) -> ConnectionPool[psycopg.Connection[Any]]:
+        with self._opening:
+            if (stock := self.pool) is None:
+                stock = sync_stock_pool(self.settings, self._parameters, self._watch, self._nobody_can_serve)
+                stock.open()
+                self._stock = stock
+            return stock
+
+    def disconnect(self) -> None:
+        """Close the pool: idle connections now, borrowed ones when they come back. Using it again opens it anew."""
+        stock, self._stock = self.pool, None
+        if stock is not None:
+            stock.close(timeout=2)
+
+    # -- borrowing --------------------------------------------------------------------------------------------
+
+    def borrow(self, holder: Holder | None = None, *, timeout: float | None = None) -> SyncLease:
+        """Wait up to *timeout* seconds (default: the pool's) for a connection.
+
+        Raises PoolUnavailable. Pair it with `give_back`; `with pool as conn:` does both.
+        """
+        holder = holder or Holder.current()
+        self._refuse_self_deadlock(threading.get_ident(), holder.who)
+        ticket = self.ledger.request(holder)
+        if threading.current_thread() is not threading.main_thread():
+            return self._take(ticket, timeout)
+        future: Future[SyncLease] = Future()
+        try:
+            threading.Thread(target=self._take_for, args=(future, ticket, timeout), daemon=True).start()
+            return future.result()
+        except BaseException:
+            if not future.cancel() and not future.exception():
+                self.give_back(future.result())
+            raise
+
+    def give_back(self, lease: SyncLease) -> None:
+        """Return a connection; a spoiled or broken one is closed and replaced."""
+        self.ledger.end(lease.ticket)
+        if lease.spoiled:
+            lease.conn.close()
+        lease.lender.putconn(lease.conn)
+
+    def _take(self, ticket: Ticket, timeout: float | None) -> SyncLease:
+        timeout = self.settings.timeout if timeout is None else timeout
+        try:
+            stock = self._opened()
+            if self._down():
+                self._retry_now(stock)
+            conn = stock.getconn(timeout)
+        except BaseException as error:
+            self.ledger.end(ticket)
+            if isinstance(error, (ConnectFailed, psycopg.Error)):
+                reason = self._explain(error, timeout)
+                raise reason from reason.__cause__
+            raise
+        self.ledger.grant(ticket, conn.info.backend_pid)
+        return Lease(conn, ticket, stock)
+
+    def _retry_now(self, stock: ConnectionPool[psycopg.Connection[Any]]) -> None:
+        # psycopg_pool is backing off between attempts. One attempt in the foreground either finds the reason at once,
+        # or finds the server back, and then the pool is told to connect without waiting for its next turn.
+        try:
+            psycopg.connect(**self._parameters()).close()
+        except psycopg.Error as error:
+            self._watch.failed(error)
+            raise ConnectFailed from error
+        stock.check()
+
+    def _take_for(self, future: Future[SyncLease], ticket: Ticket, timeout: float | None) -> None:
+        try:
+            lease = self._take(ticket, timeout)
+        except BaseException as error:  # noqa: BLE001 - a thread's end: the error travels to the one who waits
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+            return
+        if not deliver(future, lease):
+            self.give_back(lease)
+
+    # -- the block: one borrow, one transaction ---------------------------------------------------------------
+
+    def __enter__(self) -> psycopg.Connection[Any]:
+        lease = self.borrow()
+        self._leases().append(lease)
+        return lease.conn
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        lease = self._leases().pop()
+        try:
+            if exc_type is None:
+                refuse_aborted(lease.conn)
+                lease.conn.commit()
+            else:
+                # A lost connection cannot be rolled back, and need not: the server has done it. The error that ended
+                # the block must not be hidden behind this one.
+                with suppress(psycopg.OperationalError):
+                    lease.conn.rollback()
+        finally:
+            self.give_back(lease)
+
+    def run(
+        self,
+        talk: Talk[T],
+        holder: Holder,
+        *,
+        timeout: float | None = None,
+        granted: Callable[[SyncLease], None] = lambda _lease: None,
+    ) -> T:
+        """Borrow, let *talk* converse with the server, give back. *granted* is told when the wait is over.
+
+        The transaction is the conversation's own affair. Call it from a thread that may block.
+        """
+        lease = self.borrow(holder, timeout=timeout)
+        try:
+            granted(lease)
+            return lease.conn.wait(talk(lease.conn))
+        finally:
+            self.give_back(lease)
+
+    def cancel(self, lease: SyncLease, *, timeout: float) -> None:
+        """Ask the server to cancel the statement that runs on a borrowed connection; any thread may ask."""
+        lease.conn.cancel_safe(timeout=timeout)
+
+    # -- the borrowed connection of this thread, as pgmonkey offers it ----------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
+        """Run a block in a transaction: a savepoint on this thread's connection, or else on a fresh borrow."""
+        if leases := self._leases():
+            with leases[-1].conn.transaction():
+                yield leases[-1].conn
+        else:
+            with self as conn, conn.transaction():
+                yield conn
+
+    def cursor(self) -> psycopg.Cursor[Any]:
+        """Return a cursor on the connection that this thread has borrowed; RequestError if it has none."""
+        return self._mine().cursor()
+
+    def commit(self) -> None:
+        """Commit on the connection that this thread has borrowed."""
+        self._mine().commit()
+
+    def rollback(self) -> None:
+        """Roll back on the connection that this thread has borrowed."""
+        self._mine().rollback()
+
+    def test_connection(self) -> None:
+        """Borrow once and ask the server for an answer; raises what goes wrong."""
+        with self as conn:
+            conn.execute("SELECT 1")
+
+    def _mine(self) -> psycopg.Connection[Any]:
+        if leases := self._leases():
+            return leases[-1].conn
+        raise RequestError(f"this thread has borrowed no connection of pool {self.name}; use `with pool as conn:`")
+
+    def _leases(self) -> list[SyncLease]:
+        if self._local.__dict__.get("pid") != self._pid:
+            self._local.pid, self._local.leases = self._pid, []
+        return self._local.leases

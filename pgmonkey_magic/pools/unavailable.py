@@ -1,0 +1,81 @@
+"""The error of a borrow that got nothing, and the sentences that say why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from psycopg_pool import PoolTimeout
+
+from pgmonkey_magic.errors import PgMonkeyError
+
+if TYPE_CHECKING:
+    from pgmonkey_magic.pools.ledger import Ledger, Occupancy
+
+SHOWN = 8
+"""Holders listed in a message; more would hide the sentence."""
+
+
+class Describable(Protocol):
+    """What a message needs to know of a pool; `section` is its part of the YAML file."""
+
+    name: str
+    section: str
+    ledger: Ledger
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """The pool at this moment."""
+        ...
+
+
+class PoolUnavailable(PgMonkeyError, PoolTimeout):  # noqa: N818 - the condition is the name, as with PoolTimeout
+    """No connection could be borrowed. Where the server could not be reached, its error is the `__cause__`.
+
+    Code that catches psycopg_pool's PoolTimeout catches this too.
+    """
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of *error* without its line breaks."""
+    return " ".join(str(error).split())
+
+
+def exhausted(pool: Describable, timeout_s: float, cause: BaseException | None) -> PoolUnavailable:
+    """Say who holds the connections, who waits, which setting would help, and why the pool could not grow."""
+    now, held = pool.occupancy, pool.ledger.held()
+    lines = [f"  held by {ticket}" for ticket in held[:SHOWN]]
+    if len(held) > SHOWN:
+        lines.append(f"  … and {len(held) - SHOWN} more")
+    if cause is not None:
+        lines.append(f"  the last attempt to open one more failed: {one_line(cause)}")
+    return PoolUnavailable(
+        f"no connection of pool {pool.name} came free within {timeout_s:g} s: {now.in_use} of {now.max_size} are in "
+        f"use and {now.waiting} more wait; end a holder, or raise {pool.section}.max_size or .timeout",
+        detail=tuple(lines),
+    )
+
+
+def queue_full(pool: Describable) -> PoolUnavailable:
+    """Say that `max_waiting` requests wait already."""
+    return PoolUnavailable(
+        f"pool {pool.name} already has {pool.occupancy.waiting} requests waiting; "
+        f"raise {pool.section}.max_waiting or .max_size"
+    )
+
+
+def cannot_connect(pool: Describable, cause: BaseException) -> PoolUnavailable:
+    """Say the server's or the network's own reason."""
+    return PoolUnavailable(f"pool {pool.name} cannot connect: {one_line(cause)}")
+
+
+def closed(pool: Describable) -> PoolUnavailable:
+    """Say that the pool was closed while the request waited."""
+    return PoolUnavailable(f"pool {pool.name} was closed while this request waited; connect again")
+
+
+def self_deadlock(pool: Describable) -> PoolUnavailable:
+    """Say that the borrower waits for itself."""
+    return PoolUnavailable(
+        f"this borrower already holds all {pool.occupancy.max_size} connections of pool {pool.name} and would wait "
+        f"for itself; give one back first, or raise {pool.section}.max_size"
+    )

@@ -1,0 +1,109 @@
+"""One statement string sent over a libpq connection, and everything that comes back.
+
+A generator in psycopg's wait protocol: it yields what to wait for and never waits, so `conn.wait(...)` drives it on a
+sync connection and `await conn.wait(...)` on an async one. It uses the low-level names of psycopg (`pq`, `waiting`,
+`generators.send`), because a cursor tells neither when the server's first byte came nor lets go of a COPY.
+
+The text goes out byte for byte by the simple query protocol, which takes any number of statements.
+"""
+
+from __future__ import annotations
+
+import codecs
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import generators, waiting
+from psycopg.pq import ExecStatus
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGconn, PGresult
+
+
+class CopyRefused(Exception):  # noqa: N818 - a finding about the statement; the cells' floor words it for people
+    """The statement was COPY FROM STDIN or TO STDOUT, whose other end nobody plays here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The results of one statement string, in order, and when they came (`time.monotonic()` seconds).
+
+    Between `sent_at` and `first_byte_at` the server worked; until `complete_at` the rows travelled.
+    """
+
+    results: tuple[PGresult, ...]
+    sent_at: float
+    first_byte_at: float
+    complete_at: float
+
+
+def query(pgconn: PGconn, statement: bytes) -> PQGen[Answer]:
+    """Send *statement*, return every result.
+
+    Raises the psycopg error of the server's SQLSTATE, psycopg.OperationalError where the connection is lost, and
+    CopyRefused, after which the connection is usable.
+    """
+    sent_at = time.monotonic()
+    pgconn.send_query(statement)
+    yield from generators.send(pgconn)
+    first_byte_at: float | None = None
+    results: list[PGresult] = []
+    copied = False
+    while True:
+        while pgconn.is_busy():
+            yield waiting.WAIT_R
+            first_byte_at = first_byte_at or time.monotonic()
+            _consume(pgconn, results)
+        if (result := pgconn.get_result()) is None:
+            break
+        if result.status in (ExecStatus.COPY_IN, ExecStatus.COPY_OUT):
+            copied = True
+            yield from _end_copy(pgconn, result.status)
+        else:
+            results.append(result)
+    complete_at = time.monotonic()
+    if copied:
+        raise CopyRefused
+    _raise_failure(pgconn, results)
+    return Answer(tuple(results), sent_at, first_byte_at or complete_at, complete_at)
+
+
+def _end_copy(pgconn: PGconn, status: int) -> PQGen[None]:
+    if status == ExecStatus.COPY_IN:
+        pgconn.put_copy_end(b"no data follows")
+        yield from generators.send(pgconn)
+        return
+    while True:
+        size, _ = pgconn.get_copy_data(1)
+        if size < 0:
+            return
+        if size == 0:
+            yield waiting.WAIT_R
+            pgconn.consume_input()
+
+
+def _consume(pgconn: PGconn, results: list[PGresult]) -> None:
+    try:
+        pgconn.consume_input()
+    except psycopg.OperationalError:
+        # A server that ends a connection says why before it does; that is a better error than "closed unexpectedly".
+        _raise_failure(pgconn, results)
+        raise
+
+
+def _raise_failure(pgconn: PGconn, results: list[PGresult]) -> None:
+    encoding = pgconn.parameter_status(b"client_encoding") or b"utf-8"
+    for result in results:
+        if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE):
+            raise psycopg.errors.error_from_result(result, encoding=py_codec(encoding))
+
+
+def py_codec(client_encoding: bytes) -> str:
+    """Return the Python codec for PostgreSQL's name of an encoding; UTF-8 where there is none (SQL_ASCII)."""
+    try:
+        return codecs.lookup(client_encoding.decode()).name
+    except LookupError:
+        return "utf-8"
