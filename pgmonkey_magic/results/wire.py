@@ -54,7 +54,9 @@ def query(pgconn: PGconn, statement: bytes) -> PQGen[Answer]:
     copied = False
     while True:
         while pgconn.is_busy():
-            yield waiting.WAIT_R
+            # The driver comes back empty-handed ten times a second, so that Ctrl-C and cancellation find it awake.
+            while not (yield waiting.WAIT_R):
+                continue
             first_byte_at = first_byte_at or time.monotonic()
             _consume(pgconn, results)
         if (result := pgconn.get_result()) is None:
@@ -81,7 +83,8 @@ def _end_copy(pgconn: PGconn, status: int) -> PQGen[None]:
         if size < 0:
             return
         if size == 0:
-            yield waiting.WAIT_R
+            while not (yield waiting.WAIT_R):
+                continue
             pgconn.consume_input()
 
 

@@ -1,0 +1,7 @@
+"""Fixtures live in the fix_*.py files beside this one."""
+
+from fix_notebook import config_file, connected, shell
+from fix_pools import kind
+from fix_server import server, table
+
+__all__ = ["config_file", "connected", "kind", "server", "shell", "table"]
