@@ -1,7 +1,8 @@
 """Fixtures live in the fix_*.py files beside this one."""
 
+from fix_browser import lab, page
 from fix_notebook import config_file, connected, shell
 from fix_pools import kind
 from fix_server import server, table
 
-__all__ = ["config_file", "connected", "kind", "server", "shell", "table"]
+__all__ = ["config_file", "connected", "kind", "lab", "page", "server", "shell", "table"]

@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from pgmonkey_magic.demo.cluster import Cluster
+
 
 class Server:
     """A running server and a look at it from outside the pools under test."""
@@ -41,11 +43,13 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server() -> Iterator[Server]:
+    """The server that most tests share."""
     if dsn := os.environ.get("PGMONKEY_TEST_DSN"):
         yield Server(conninfo_to_dict(dsn))
         return
-    raise NotImplementedError
+    with Cluster() as cluster:
+        yield Server(conninfo_to_dict(cluster.conninfo))
 
 
 @pytest.fixture

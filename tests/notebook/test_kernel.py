@@ -1,0 +1,157 @@
+"""A real kernel: Ctrl-C, real error outputs, and nothing left behind when it ends or is killed."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fix_notebook import run_in_kernel
+from fix_server import Server
+from jupyter_client.manager import KernelManager
+
+LOAD = "%load_ext pgmonkey_magic"
+
+
+class Kernel:
+    """A kernel driven message by message, so that it can be interrupted and killed."""
+
+    def __init__(self, cwd: Path) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel(cwd=str(cwd))
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    @property
+    def pid(self) -> int:
+        return self.manager.provisioner.pid
+
+    def start(self, code: str) -> str:
+        return self.client.execute(code)
+
+    def finish(self, message: str, timeout: float = 60) -> list[dict[str, Any]]:
+        """Return the outputs of an execution once the kernel is idle again."""
+        outputs = []
+        while True:
+            msg = self.client.get_iopub_msg(timeout=timeout)
+            if msg["parent_header"].get("msg_id") != message:
+                continue
+            if msg["msg_type"] == "status" and msg["content"]["execution_state"] == "idle":
+                return outputs
+            if msg["msg_type"] in ("stream", "error", "display_data", "execute_result"):
+                outputs.append({"type": msg["msg_type"], **msg["content"]})
+
+    def run(self, code: str) -> list[dict[str, Any]]:
+        return self.finish(self.start(code))
+
+    def text(self, code: str) -> str:
+        """Run code and return all that it printed, showed and raised as text."""
+        parts = []
+        for output in self.run(code):
+            data = output.get("data", {})
+            parts.append(output.get("text") or data.get("text/plain") or "\n".join(output.get("traceback", [])))
+        return "\n".join(parts)
+
+    def stop(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    kernel = Kernel(tmp_path)
+    yield kernel
+    kernel.stop()
+
+
+def gone(server: Server, application_name: str, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while server.backends(application_name):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_an_error_is_a_real_error_output_of_few_lines(config_file: Path) -> None:
+    outputs = run_in_kernel(LOAD, f"%pgmonkey connect {config_file}", "%%pgmonkey\nSELECT nothing", allow_errors=True)
+    (error,) = outputs[2]
+    assert (error.output_type, error.ename) == ("error", "SQLError")
+    assert error.evalue == 'column "nothing" does not exist'
+    assert len(error.traceback) == 4
+
+
+def test_outputs_come_in_order_with_the_footer_last(config_file: Path) -> None:
+    cell = "%%pgmonkey\nDO $$BEGIN RAISE NOTICE 'n'; END$$;\nSELECT 1 AS x"
+    outputs = run_in_kernel(LOAD, f"%pgmonkey connect {config_file}", cell)[2]
+    assert [output.output_type for output in outputs] == ["display_data", "execute_result", "display_data"]
+    assert "NOTICE: n" in outputs[0].data["text/plain"]
+    assert "<table" in outputs[1].data["text/html"]
+    assert "wait" in outputs[2].data["text/html"]
+
+
+@pytest.mark.parametrize("connection_type", ["pool", "async_pool"])
+def test_interrupting_a_statement_cancels_it_on_the_server(
+    kernel: Kernel, server: Server, config_file: Path, table: str, connection_type: str
+) -> None:
+    kernel.run(LOAD)
+    kernel.run(f"%pgmonkey connect {config_file} -t {connection_type}")
+    message = kernel.start(f"%%pgmonkey\nINSERT INTO {table} VALUES (1);\nSELECT pg_sleep(60)")
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    deadline = time.monotonic() + 20
+    while not server.query(sleeping)[0][0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    started = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    (error,) = [output for output in kernel.finish(message) if output["type"] == "error"]
+    assert time.monotonic() - started < 5
+    assert "cancelled and its transaction rolled back" in error["evalue"]
+    assert server.query(sleeping) == [(0,)]
+    assert server.query(f"SELECT * FROM {table}") == []
+    assert "1" in kernel.text("%pgmonkey SELECT 1 AS x")
+    assert "0" in kernel.text("(%pgmonkey pools)['in use'][0]")
+
+
+def test_interrupting_the_wait_for_a_connection(kernel: Kernel, config_file: Path) -> None:
+    kernel.run(LOAD)
+    kernel.run(f"%pgmonkey connect {config_file}")
+    kernel.run(
+        "from pgmonkey_magic.pools import cached_entries\n"
+        "(entry,) = cached_entries().values()\npool = entry.connectable\n"
+        "leases = [pool.borrow() for _ in range(2)]\n"
+        "import contextlib; stack = contextlib.ExitStack(); stack.enter_context(pool); print('held')"
+    )
+    message = kernel.start("%pgmonkey SELECT 1")
+    time.sleep(1)
+    started = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    (error,) = [output for output in kernel.finish(message) if output["type"] == "error"]
+    assert time.monotonic() - started < 5
+    assert "cancelled" in error["evalue"]
+    kernel.run("stack.close()\nfor lease in leases: pool.give_back(lease)")
+    time.sleep(0.2)
+    assert "3 rows" in kernel.text(
+        "rows = []\nfor _ in range(3):\n    lease = pool.borrow(timeout=5); rows.append(lease)\n"
+        "print(len(rows), 'rows')\nfor lease in rows: pool.give_back(lease)"
+    )
+
+
+@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_no_backend_outlives_its_kernel(
+    kernel: Kernel, server: Server, tmp_path: Path, config_file: Path, end: str
+) -> None:
+    name = f"kernel-{end}"
+    config_file.write_text(config_file.read_text().replace("connection_settings:", f"connection_settings:\n  application_name: {name}"))
+    kernel.run(LOAD)
+    assert "connected" in kernel.text(f"%pgmonkey connect {config_file}")
+    kernel.run("%pgmonkey SELECT 1")
+    assert server.backends(name) >= 1
+    if end == "kill":
+        os.kill(kernel.pid, signal.SIGKILL)
+    else:
+        kernel.client.shutdown()
+    assert gone(server, name, 10)
