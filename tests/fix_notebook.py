@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def run_in_kernel(*cells: str, allow_errors: bool = False, cwd: Path | None = No
         timeout=120,
         kernel_name="python3",
         allow_errors=allow_errors,
-        resources={"metadata": {"path": str(cwd or os.getcwd())}},
+        resources={"metadata": {"path": str(cwd or Path.cwd())}},
     )
     client.execute()
     return [cell.outputs for cell in notebook.cells]

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -19,11 +19,11 @@ class SyncBlock:
     def __init__(self, pool: Any) -> None:
         self.pool = pool
 
-    def __enter__(self) -> SyncBlock:
+    def __enter__(self) -> Self:
         self.conn = self.pool.__enter__()
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.pool.__exit__(*exc)
 
     def execute(self, sql: str) -> list[tuple]:
@@ -42,7 +42,7 @@ class AsyncBlock:
     def run(self, coro: Any) -> Any:
         return self.loop.run_until_complete(self.loop.create_task(coro, context=self.context))
 
-    def __enter__(self) -> AsyncBlock:
+    def __enter__(self) -> Self:
         try:
             self.conn = self.run(self.pool.__aenter__())
         except BaseException:
@@ -50,7 +50,7 @@ class AsyncBlock:
             raise
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         try:
             self.run(self.pool.__aexit__(*exc))
         finally:

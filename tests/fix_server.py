@@ -38,7 +38,8 @@ class Server:
     def terminate(self, application_name: str) -> None:
         """End the server's processes for clients of that name, and return when they are gone."""
         self.query(
-            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{application_name}'"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            f"WHERE application_name = '{application_name}'"
         )
 
 

@@ -60,8 +60,8 @@ def footer(result: Result) -> str:
 
 
 def _outcomes(sets: ResultSets) -> list[str]:
-    if len(sets) == 1 and not isinstance(sets[0], CommandResult):
-        rows = len(sets[0])
+    if len(sets) == 1 and not isinstance(frame := sets[0], CommandResult):
+        rows = len(frame)
         return [f"{rows:,} row{'s' if rows != 1 else ''}"]
     return list(sets.tags)
 

@@ -21,11 +21,10 @@ NAME = "pgmonkey"
 def load(shell: InteractiveShell) -> None:
     """Register the magic, or give an unloaded one its name back."""
     manager: Any = shell.magics_manager
-    magics: PgMonkey | None = manager.registry.get(PgMonkey.__name__)
-    if magics is None:
+    if PgMonkey.__name__ not in manager.registry:
         shell.register_magics(PgMonkey)
-        magics = manager.registry[PgMonkey.__name__]
         register_formatters(shell)
+    magics: PgMonkey = manager.registry[PgMonkey.__name__]
     manager.magics["line"][NAME] = manager.magics["cell"][NAME] = magics.pgmonkey
     _stop_listening(shell, magics)
     shell.events.register("post_run_cell", magics.show_footers)

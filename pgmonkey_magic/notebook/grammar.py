@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pgmonkey_magic.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 TOKEN = re.compile(r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>\S+))""")
 INTO = re.compile(r"\s*(?P<name>\S+)\s*<<\s*$")
@@ -215,10 +215,10 @@ def _names(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def _near(word: str, known: Sequence[str] | dict[str, object]) -> str | None:
-    return next(iter(get_close_matches(word, list(known), n=1)), None)
+def _near(word: str, known: Iterable[str]) -> str | None:
+    return next(iter(get_close_matches(word, tuple(known), n=1)), None)
 
 
 def near_subcommand(word: str) -> str | None:
     """Return the subcommand that *word* may have been meant to be, if any."""
-    return _near(word, list(SUBCOMMANDS))
+    return _near(word, SUBCOMMANDS)

@@ -35,6 +35,7 @@ class PgMonkey(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell)
+        self._ip = shell  # to a type checker `Magics.shell` may be None
         self.session = Session()
         self._commands = Commands(self.session)
         self._footers: list[str] = []
@@ -55,7 +56,7 @@ class PgMonkey(Magics):
         named = self.session.resolve(options.value("config"), options.value("type"))
         request = Request(
             sql=query.sql,
-            cell=self.shell.execution_count,
+            cell=self._ip.execution_count,
             autocommit=options.has("autocommit"),
             wait_s=_seconds(options.value("wait")),
         )
@@ -71,7 +72,7 @@ class PgMonkey(Magics):
                 display(show.shown_notices(job.all_notices()))
 
     def _deliver(self, query: Query, result: Result, *, is_cell: bool) -> Any:
-        self.shell.user_ns["_pg"] = result.value
+        self._ip.user_ns["_pg"] = result.value
         quiet = query.options.has("quiet")
         if not quiet and self.footer == "on":
             self._footers.append(show.footer(result))
@@ -87,7 +88,7 @@ class PgMonkey(Magics):
             raise RequestError(
                 f"{len(names)} names for {len(result.sets)} results; the cell has run, and `_pg` holds them all"
             )
-        self.shell.user_ns.update(zip(names, values, strict=True))
+        self._ip.user_ns.update(zip(names, values, strict=True))
 
     def show_footers(self, *_: object) -> None:
         """Show what the cell that has just run left to say; IPython's `post_run_cell` calls it."""

@@ -100,7 +100,7 @@ def sync_stock_pool(
             return conn
 
     check = ConnectionPool.check_connection if settings.check_on_checkout else None
-    pool = ConnectionPool(
+    pool: ConnectionPool[Any] = ConnectionPool(
         connection_class=WatchedConnection, kwargs=parameters, check=check, **_shared_arguments(settings)
     )
     return pool
@@ -131,7 +131,7 @@ def async_stock_pool(
             return conn
 
     check = AsyncConnectionPool.check_connection if settings.check_on_checkout else None
-    pool = AsyncConnectionPool(
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         connection_class=WatchedAsyncConnection, kwargs=parameters, check=check, **_shared_arguments(settings)
     )
     return pool

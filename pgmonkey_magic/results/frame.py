@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.adapt import Loader, Transformer
+from psycopg.adapt import Transformer
+from psycopg.pq import Format
 from psycopg.types.numeric import FloatLoader
 from psycopg.types.string import TextLoader
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from psycopg.abc import Loader
     from psycopg.pq.abc import PGresult
 
 INFINITIES = {b"infinity", b"-infinity"}
@@ -49,7 +51,7 @@ class Reader:
         self._transformer = Transformer(context)
         self._transformer.set_pgresult(result)
         self._loaders: list[Loader] = [
-            self._transformer.get_loader(result.ftype(i), result.fformat(i)) for i in range(result.nfields)
+            self._transformer.get_loader(result.ftype(i), Format(result.fformat(i))) for i in range(result.nfields)
         ]
 
     def frame(self) -> Frame:

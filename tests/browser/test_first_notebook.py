@@ -26,7 +26,9 @@ def test_the_first_notebook_in_a_browser(page: Page, lab: Lab, theme: str) -> No
     footer.scroll_into_view_if_needed()
     expect(footer).to_contain_text("execute")
     SCREENSHOTS.mkdir(exist_ok=True)
-    for number, selector in enumerate(["table.dataframe", "img", ".jp-RenderedText[data-mime-type*=stderr], pre .ansi-red-fg"]):
+    for number, selector in enumerate(
+        ["table.dataframe", "img", ".jp-RenderedText[data-mime-type*=stderr], pre .ansi-red-fg"]
+    ):
         page.locator(selector).first.scroll_into_view_if_needed()
         page.screenshot(path=SCREENSHOTS / f"first_{theme}_{number}.png")
     expect(page.locator(".ansi-red-fg").first).to_have_text("SQLError")

@@ -10,11 +10,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from fix_pools import Kind, in_threads
 from psycopg_pool import PoolTimeout
 
 from pgmonkey_magic import PGConnectionManager, PoolUnavailable, RequestError
-
-from fix_pools import Kind, in_threads
 
 
 def until(condition: Any, seconds: float = 10) -> None:

@@ -145,7 +145,9 @@ def test_no_backend_outlives_its_kernel(
     kernel: Kernel, server: Server, tmp_path: Path, config_file: Path, end: str
 ) -> None:
     name = f"kernel-{end}"
-    config_file.write_text(config_file.read_text().replace("connection_settings:", f"connection_settings:\n  application_name: {name}"))
+    config_file.write_text(
+        config_file.read_text().replace("connection_settings:", f"connection_settings:\n  application_name: {name}")
+    )
     kernel.run(LOAD)
     assert "connected" in kernel.text(f"%pgmonkey connect {config_file}")
     kernel.run("%pgmonkey SELECT 1")

@@ -26,7 +26,9 @@ def test_a_cell_returns_a_dataframe_and_a_footer(connected: Shell) -> None:
 
 
 def test_a_line_returns_its_value_to_an_assignment(connected: Shell) -> None:
-    connected.run("df = %pgmonkey SELECT 1 << 3 AS x, '{\"a\": 1}'::jsonb AS j, '{{1,2},{3,4}}'::int[] AS m, 7 % 3 AS r;")
+    connected.run(
+        "df = %pgmonkey SELECT 1 << 3 AS x, '{\"a\": 1}'::jsonb AS j, '{{1,2},{3,4}}'::int[] AS m, 7 % 3 AS r;"
+    )
     assert connected["df"].iloc[0].to_list() == [8, {"a": 1}, [[1, 2], [3, 4]], 1]
 
 
@@ -114,7 +116,9 @@ def test_a_mistyped_word_gets_a_hint(connected: Shell) -> None:
     assert "did you mean %pgmonkey pools?" in connected.error("%pgmonkey pols").detail[-1]
 
 
-@pytest.mark.parametrize("cell", ["%%pgmonkey\n  \n", "%%pgmonkey\n-- only a comment", "%%pgmonkey\n;;", "%pgmonkey -q"])
+@pytest.mark.parametrize(
+    "cell", ["%%pgmonkey\n  \n", "%%pgmonkey\n-- only a comment", "%%pgmonkey\n;;", "%pgmonkey -q"]
+)
 def test_an_empty_cell_is_an_error(connected: Shell, cell: str) -> None:
     error = connected.error(cell)
     assert "\n" not in str(error)
@@ -122,7 +126,7 @@ def test_an_empty_cell_is_an_error(connected: Shell, cell: str) -> None:
 
 
 def test_copy_through_a_cell_is_refused_and_the_connection_works_on(connected: Shell, table: str) -> None:
-    for sql in (f"COPY {table} FROM STDIN", f"COPY (SELECT generate_series(1, 100000)) TO STDOUT"):
+    for sql in (f"COPY {table} FROM STDIN", "COPY (SELECT generate_series(1, 100000)) TO STDOUT"):
         error = connected.error(f"%%pgmonkey\nSELECT 1;\n{sql};\nSELECT 2")
         assert isinstance(error, RequestError)
         assert "COPY" in str(error)
@@ -196,7 +200,9 @@ def test_values_that_python_cannot_hold_never_fail_the_fetch(connected: Shell) -
 
 
 def test_the_sessions_time_zone_is_the_columns(connected: Shell) -> None:
-    df = connected.run("%%pgmonkey\nSET LOCAL TimeZone = 'America/New_York';\nSELECT '2024-07-01 12:00Z'::timestamptz AS t")
+    df = connected.run(
+        "%%pgmonkey\nSET LOCAL TimeZone = 'America/New_York';\nSELECT '2024-07-01 12:00Z'::timestamptz AS t"
+    )
     assert str(df["t"].dtype) == "datetime64[us, America/New_York]"
     assert df["t"][0].isoformat() == "2024-07-01T08:00:00-04:00"
 

@@ -60,7 +60,11 @@ def test_big_integers_beside_null_stay_exact() -> None:
 
 def test_timestamptz_keeps_its_zone_across_a_clock_change() -> None:
     zone = ZoneInfo("Europe/Berlin")
-    values = [datetime(2024, 1, 1, tzinfo=UTC).astimezone(zone), datetime(2024, 7, 1, tzinfo=UTC).astimezone(zone), None]
+    values = [
+        datetime(2024, 1, 1, tzinfo=UTC).astimezone(zone),
+        datetime(2024, 7, 1, tzinfo=UTC).astimezone(zone),
+        None,
+    ]
     series, _ = build(1184, values)
     assert str(series.dtype) == "datetime64[us, Europe/Berlin]"
     assert series[0].isoformat() == "2024-01-01T01:00:00+01:00"

@@ -80,7 +80,7 @@ def changed_lines(before: str, after: str) -> list[str]:
 def test_only_the_changed_lines_change(changes: dict[str, Any], lines: list[str], newline: str) -> None:
     before = FILE.replace("\n", newline)
     after = edit_yaml(before, changes)
-    diff = [line for line in changed_lines(before, after)]
+    diff = list(changed_lines(before, after))
     assert sorted(diff) == sorted(lines)
     assert after.count(newline) == after.count("\n")
 

@@ -96,7 +96,10 @@ def test_load_config_returns_what_plain_yaml_does(tmp_path: Path) -> None:
 
 
 def test_anchors_and_merge_keys_work(tmp_path: Path) -> None:
-    text = "connection_settings:\npool_settings: &p {min_size: 1, max_size: 3}\nasync_pool_settings:\n  <<: *p\n  max_size: 4\n"
+    text = (
+        "connection_settings:\npool_settings: &p {min_size: 1, max_size: 3}\n"
+        "async_pool_settings:\n  <<: *p\n  max_size: 4\n"
+    )
     config = read_config(written(tmp_path, text))
     assert (config.async_pool_settings.min_size, config.async_pool_settings.max_size) == (1, 4)
 

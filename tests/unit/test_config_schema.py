@@ -206,7 +206,10 @@ def test_pool_settings_accepted(values: Any, expected: PoolSettings) -> None:
         ({"check_on_checkout": 2}, "true or false"),
         (
             {"min_size": 10, "max_size": 5},
-            "'pool_settings.min_size' (10) is greater than 'pool_settings.max_size' (5); lower min_size or raise max_size",
+            (
+                "'pool_settings.min_size' (10) is greater than 'pool_settings.max_size' (5); "
+                "lower min_size or raise max_size"
+            ),
         ),
         (
             {"max_size": 3},
@@ -319,7 +322,7 @@ def test_config_is_a_frozen_value() -> None:
         config.connection_settings["host"] = "g"  # type: ignore[index]
     assert pickle.loads(pickle.dumps(config)) == config
     data = {"connection_settings": {"host": "h"}}
-    parse_config(data).connection_settings
+    assert parse_config(data).connection_settings == {"host": "h"}
     assert data == {"connection_settings": {"host": "h"}}
 
 

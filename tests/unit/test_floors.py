@@ -78,7 +78,9 @@ def test_no_import_cycles() -> None:
 def runtime_imports(path: Path) -> set[str]:
     """Leave out what only type checkers read."""
     tree = ast.parse(path.read_text())
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))]
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
     found: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):
@@ -87,7 +89,9 @@ def runtime_imports(path: Path) -> set[str]:
 
 
 def test_importing_the_package_loads_no_heavy_library() -> None:
-    code = "import sys, pgmonkey_magic; print(sorted({'pandas','ipywidgets','IPython','psycopg_pool'} & set(sys.modules)))"
+    code = (
+        "import sys, pgmonkey_magic; print(sorted({'pandas','ipywidgets','IPython','psycopg_pool'} & set(sys.modules)))"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 
