@@ -30,7 +30,6 @@ ONLY_IN = {
     "psycopg_pool": {"pools"},
     "pandas": {"results", "cells", "notebook"},
     "yaml": {"config"},
-    "ruamel": {"config"},
 }
 
 
