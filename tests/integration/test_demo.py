@@ -399,11 +399,12 @@ def test_a_directory_that_may_be_anothers_is_refused(home, kind):
     elif kind == "file":
         base.touch()
     else:
+        if kind == "foreign" and not ROOT:
+            target.rmdir()
+            pytest.skip("needs root, which can give a directory away")
         base.mkdir()
         base.chmod(0o777 if kind == "writable" else 0o755)
         if kind == "foreign":
-            if not ROOT:
-                pytest.skip("needs root, which can give a directory away")
             shutil.chown(base, "nobody")
     said = refusal(home, "pass")
     assert str(base) in said

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -347,7 +348,15 @@ def test_a_cancelled_task_loses_no_connection(server: Any) -> None:
     PGConnectionManager().clear_cache()
 
 
-def test_an_interrupt_while_the_main_thread_waits_loses_no_connection(server: Any) -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt, also where the tests run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_while_the_main_thread_waits_loses_no_connection(server: Any, interruptible: None) -> None:
     pool: Any = Kind("pool").open(server.config(), min_size=1, max_size=1, timeout=20)
     for delay in (0.01, 0.02, 0.03) * 5:
         lease_taken, release = threading.Event(), threading.Event()
