@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -109,3 +110,11 @@ def in_threads(count: int, work: Any) -> list[Any]:
     if errors:
         raise errors[0]
     return results
+
+
+def until(condition: Any, seconds: float = 10) -> None:
+    """Wait for *condition*; fail where it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.02)

@@ -9,32 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
 from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
 from pgmonkey_magic.pools.ledger import Holder, Ticket
+from pgmonkey_magic.pools.liveness import check_deadline, is_dead, needs_proof, prove
 from pgmonkey_magic.pools.loop import on_pool_loop, submit
-from pgmonkey_magic.pools.stock import ConnectFailed, async_stock_pool
+from pgmonkey_magic.pools.stock import AsyncStockPool, ConnectFailed, stock_arguments
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
-    from pgmonkey_magic.config import Config
+    from pgmonkey_magic.config import Config, PoolSettings
 
 T = TypeVar("T")
 AsyncLease = Lease[psycopg.AsyncConnection[Any]]
 
 
-class PGAsyncPool(BasePool[AsyncConnectionPool[psycopg.AsyncConnection[Any]]]):
+class PGAsyncPool(BasePool[AsyncStockPool]):
     """An async pool. `async with pool as conn:` borrows a psycopg AsyncConnection and commits, or rolls back.
 
     Tasks of any event loop in any thread may borrow. Nested blocks in one task borrow further connections.
@@ -44,7 +45,6 @@ class PGAsyncPool(BasePool[AsyncConnectionPool[psycopg.AsyncConnection[Any]]]):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self._opening = threading.Lock()
         self._leases: ContextVar[tuple[AsyncLease, ...]] = ContextVar(f"leases of {self.name}", default=())
 
     # -- life -------------------------------------------------------------------------------------------------
@@ -63,13 +63,36 @@ class PGAsyncPool(BasePool[AsyncConnectionPool[psycopg.AsyncConnection[Any]]]):
         """Do the same as `disconnect` from a thread without a loop, such as at exit."""
         submit(self.disconnect()).result(timeout=5)
 
-    async def _opened(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+    async def _opened(self) -> AsyncStockPool:
         # Runs on the pools' loop and holds no await before `_stock` is set, so two tasks cannot open two.
         if (stock := self.pool) is None:
-            stock = async_stock_pool(self.settings, self._parameters, self._watch, self._nobody_can_serve)
+            arguments = stock_arguments(self.settings, self._parameters)
+            stock = AsyncStockPool(self._watch, self._nobody_can_serve, **arguments)
             self._stock = stock
             await stock.open()
         return stock
+
+    def apply(self, settings: PoolSettings) -> None:
+        """Give the running pool other settings; any thread may call it. Raises RequestError for one it cannot take."""
+
+        async def errand() -> None:
+            before = self._retuned(settings)
+            if (stock := self.pool) is not None:
+                if settings.max_idle != before.max_idle:
+                    await stock.set_max_idle(settings.max_idle)
+                await stock.resize(settings.min_size, settings.max_size)
+
+        with self._tuning:
+            submit(errand()).result()
+
+    def sweep(self) -> int:
+        """Replace the idle connections whose server end has gone; return how many they were."""
+        return submit(stock.sweep()).result() if (stock := self.pool) else 0
+
+    def recycle(self) -> None:
+        """Replace every connection: the idle ones now, borrowed ones when they come back."""
+        if (stock := self.pool) is not None:
+            submit(stock.drain()).result()
 
     # -- borrowing --------------------------------------------------------------------------------------------
 
@@ -108,11 +131,18 @@ class PGAsyncPool(BasePool[AsyncConnectionPool[psycopg.AsyncConnection[Any]]]):
 
     async def _take(self, ticket: Ticket, timeout: float | None) -> AsyncLease:
         timeout = self.settings.timeout if timeout is None else timeout
+        deadline = time.monotonic() + timeout
         try:
             stock = await self._opened()
             if self._down():
-                await self._retry_now(stock)
+                await self._retry_now(stock, deadline)
             conn = await stock.getconn(timeout)
+            while not await self._is_usable(conn, deadline):
+                await conn.close()
+                await stock.putconn(conn)
+                # What killed this one, such as a restart, killed others: nobody shall meet them one by one.
+                await stock.sweep()
+                conn = await stock.getconn(deadline - time.monotonic())
         except BaseException as error:
             self.ledger.end(ticket)
             if isinstance(error, (ConnectFailed, psycopg.Error)):
@@ -132,15 +162,25 @@ class PGAsyncPool(BasePool[AsyncConnectionPool[psycopg.AsyncConnection[Any]]]):
         if not deliver(future, lease):
             await self.give_back(lease)
 
-    async def _retry_now(self, stock: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> None:
+    async def _is_usable(self, conn: psycopg.AsyncConnection[Any], deadline: float) -> bool:
+        if is_dead(conn):
+            return False
+        if self.settings.check_on_checkout and needs_proof(conn):
+            try:
+                await conn.wait(prove(conn, check_deadline(deadline)))
+            except psycopg.Error:
+                return False  # why is of no interest: it is closed and another one taken
+        return True
+
+    async def _retry_now(self, stock: AsyncStockPool, deadline: float) -> None:
         # See the sync twin for why.
         try:
-            conn = await psycopg.AsyncConnection.connect(**self._parameters())
+            conn = await psycopg.AsyncConnection.connect(**self._hurried(deadline))
         except psycopg.Error as error:
             self._watch.failed(error)
             raise ConnectFailed from error
         await conn.close()
-        await stock.check()
+        await stock.retry_now()
 
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 

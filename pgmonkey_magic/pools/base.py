@@ -7,21 +7,23 @@ after `disconnect()` or in a forked child, so the object that the cache hands ou
 from __future__ import annotations
 
 import os
+import threading
+import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
+from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import unavailable
 from pgmonkey_magic.pools.connecting import connect_parameters
 from pgmonkey_magic.pools.ledger import Ledger, Occupancy
 from pgmonkey_magic.pools.stock import ConnectFailed, ConnectWatch
 
 if TYPE_CHECKING:
-    from psycopg_pool import AsyncConnectionPool, ConnectionPool
-
     from pgmonkey_magic.config import Config, PoolSettings
+    from pgmonkey_magic.pools.stock import AsyncStockPool, SyncStockPool
 
-S = TypeVar("S", bound="ConnectionPool[Any] | AsyncConnectionPool[Any]")
+S = TypeVar("S", bound="SyncStockPool | AsyncStockPool")
 
 _parents_pools: list[Any] = []
 """In a forked child: the parent's stock pools, kept alive and untouched, because closing them, or letting them be
@@ -44,6 +46,7 @@ class BasePool(Generic[S]):
         self.ledger = Ledger()
         self._watch = ConnectWatch(self.name)
         self._stock: S | None = None
+        self._tuning = threading.Lock()
         self._pid = os.getpid()
 
     @property
@@ -71,11 +74,41 @@ class BasePool(Generic[S]):
         now = self.occupancy
         return (
             f"<{type(self).__name__} {self.name!r}: {now.in_use} in use, {now.idle} idle, {now.waiting} waiting, "
-            f"min_size {now.min_size}, max_size {now.max_size}{'' if self.pool else ', disconnected'}>"
+            f"min_size {now.min_size}, max_size {now.max_size}{', tuned' if self.tuned else ''}"
+            f"{'' if self.pool else ', disconnected'}>"
         )
 
     def _parameters(self) -> dict[str, Any]:
         return connect_parameters(self.config, self.connection_type)
+
+    def _hurried(self, deadline: float) -> dict[str, Any]:
+        """Return parameters for an attempt that a borrower waits for: it may not take longer than the borrow."""
+        parameters = self._parameters()
+        left = max(1, round(deadline - time.monotonic()))
+        given = int(parameters["connect_timeout"])
+        return {**parameters, "connect_timeout": min(given, left) if given > 0 else left}
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the settings are no longer those of the configuration."""
+        return self.settings != self.config.pool_settings_for(self.connection_type)
+
+    def _retuned(self, settings: PoolSettings) -> PoolSettings:
+        """Take the settings that need no waiting; return the former ones."""
+        before = self.settings
+        if settings.num_workers != before.num_workers:
+            raise RequestError(
+                f"{self.section}.num_workers cannot change while pool {self.name} is open; change it in the file and "
+                "connect again"
+            )
+        self.settings = settings
+        if (stock := self.pool) is not None:
+            stock.timeout = settings.timeout
+            stock.max_waiting = settings.max_waiting
+            stock.reconnect_timeout = settings.reconnect_timeout
+            if settings.max_lifetime != before.max_lifetime:
+                stock.set_max_lifetime(settings.max_lifetime)
+        return before
 
     def _nobody_can_serve(self) -> bool:
         now = self.occupancy

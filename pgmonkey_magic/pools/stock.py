@@ -1,24 +1,38 @@
-"""The stock pools of psycopg_pool with the one thing that they do not tell: that, and why, nobody can connect.
+"""psycopg_pool's pools, corrected where they lose count, queue in vain or hide the reason.
 
-A stock pool lets its queue wait out the whole timeout while every attempt to connect fails, then raises PoolTimeout
-without the reason. Here the connection class watches its own `connect` (public), and where no connection is alive, the
-waiting requests are failed with the reason at once.
+    resize       never more than max_size, the surplus closed at once, the queue served at once
+    _connect     a failure to connect reaches the waiting requests at once, with its reason
+    retry_now    a server that is back is used at once, not at the end of a pause between attempts
+    sweep        one dead connection found: the others are looked at before anybody else meets them
+    shrink       all connections that a whole `max_idle` did not need are closed, not one of them
 
-Private names used, all of psycopg_pool 3.3: `_waiting`, `_lock` and `WaitingClient.fail`. `tests/unit/test_stock.py`
-fails when one of them is gone.
+What only counts stands once, in `_Counting`; it is called with the pool's lock held and returns what must be done next.
+The two pools below it add the waiting and are twins, line by line.
+
+Private names used, all of psycopg_pool 3.3: `_pool`, `_waiting`, `_lock`, `_closed`, `_nconns`, `_nconns_min`,
+`_growing`, `_min_size`, `_max_size`, `_sched`, `_check_size`, `_connect`, `_add_connection`, `_add_to_pool`,
+`_close_connection`, `_shrink_pool`, `_jitter`, `AddConnection`, `ShrinkPool`, `WaitingClient.set` and `.fail`; of its
+connections `_pool`, `_created_at` and `_expire_at`. `tests/unit/test_stock.py` fails when one of them is gone.
 """
 
 from __future__ import annotations
 
 import logging
+import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool.pool import AddConnection, ShrinkPool
+from psycopg_pool.pool_async import AddConnection as AsyncAddConnection
+from psycopg_pool.pool_async import ShrinkPool as AsyncShrinkPool
 
+from pgmonkey_magic.pools.liveness import is_dead
 from pgmonkey_magic.pools.unavailable import one_line
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
     from pgmonkey_magic.config import PoolSettings
@@ -61,8 +75,295 @@ def _refusal(error: psycopg.Error) -> ConnectFailed:
     return refusal
 
 
-def _shared_arguments(settings: PoolSettings) -> dict[str, Any]:
+class _Counting:
+    """The arithmetic of a pool. Every method but `retune` is called with the pool's lock held."""
+
+    _pool: deque[Any]
+    _waiting: deque[Any]
+    _nconns: int
+    _nconns_min: int
+    _min_size: int
+    _max_size: int
+    _growing: bool
+    _jitter: Callable[[float, float, float], float]
+    max_lifetime: float
+
+    def _begin_counting(self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool]) -> None:
+        self._watch = watch
+        self._nobody_can_serve = nobody_can_serve
+        self._backing_off: set[Any] = set()
+        self._shrinker: Any = None
+        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def _resized(self, min_size: int, max_size: int) -> tuple[list[Any], int]:
+        """Take the new sizes; return the idle connections to close and how many to open."""
+        self._min_size, self._max_size = min_size, max_size
+        surplus = max(0, self._nconns - max_size)
+        closing = [self._pool.popleft() for _ in range(min(surplus, len(self._pool)))]
+        self._nconns -= len(closing)
+        self._nconns_min = min(self._nconns_min, len(self._pool))
+        opening = max(0, min_size - self._nconns, min(len(self._waiting), max_size - self._nconns))
+        self._nconns += opening
+        return closing, opening
+
+    def _is_surplus(self) -> bool:
+        """Strike one connection off the count if there are too many; the caller must then not add it."""
+        if self._nconns <= self._max_size:
+            return False
+        self._nconns -= 1
+        return True
+
+    def _not_needed(self) -> tuple[list[Any], list[Any]]:
+        """Return the idle connections to close: those no longer needed, and those to be replaced for their age."""
+        unused = min(self._nconns_min, len(self._pool), max(0, self._nconns - self._min_size))
+        closing = [self._pool.popleft() for _ in range(unused)]
+        self._nconns -= unused
+        now = time.monotonic()
+        old = [conn for conn in self._pool if conn._expire_at <= now]  # noqa: SLF001
+        for conn in old:
+            self._pool.remove(conn)
+        self._nconns_min = len(self._pool)
+        return closing, old
+
+    def _taken_idle(self) -> list[Any]:
+        idle = list(self._pool)
+        self._pool.clear()
+        return idle
+
+    def _refused(self) -> list[Any]:
+        """Return the waiting requests that must be told that nobody can connect."""
+        if not self._nobody_can_serve():
+            return []
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
+
+    def _no_longer_backing_off(self, task: Any) -> bool:
+        try:
+            self._backing_off.remove(task)
+        except KeyError:
+            return False  # another one has resumed it
+        return True
+
+    def set_max_lifetime(self, seconds: float) -> None:
+        """Set the age at which a connection is replaced, also for those that exist."""
+        self.max_lifetime = seconds
+        for conn in list(self._known):
+            conn._expire_at = conn._created_at + self._jitter(seconds, -0.05, 0.0)  # noqa: SLF001
+
+
+class SyncStockPool(_Counting, ConnectionPool[Any]):
+    """A ConnectionPool with the corrections above."""
+
+    def __init__(self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool], **arguments: Any) -> None:
+        self._begin_counting(watch, nobody_can_serve)
+        super().__init__(**arguments)
+
+    def resize(self, min_size: int, max_size: int | None = None) -> None:
+        """Take new sizes now: close the surplus, open what is missing, for those who wait too."""
+        min_size, max_size = self._check_size(min_size, max_size)
+        with self._lock:
+            closing, opening = self._resized(min_size, max_size)
+        for _ in range(opening):
+            self.run_task(AddConnection(self))
+        for conn in closing:
+            self._close_connection(conn)
+
+    def set_max_idle(self, seconds: float) -> None:
+        """Set after which time without need a connection is closed; counted from now."""
+        self.max_idle = seconds
+        self._shrinker = ShrinkPool(self)
+        self.schedule_task(self._shrinker, seconds)
+
+    def sweep(self) -> int:
+        """Look at every idle connection, replace the dead ones, and return how many they were."""
+        with self._lock:
+            idle = self._taken_idle()
+        dead = [conn for conn in idle if is_dead(conn)]
+        for conn in idle:
+            if conn not in dead:
+                self._add_to_pool(conn)
+        self.replace(dead)
+        return len(dead)
+
+    def replace(self, conns: list[Any]) -> None:
+        """Close these connections, which nobody holds, and open others for them."""
+        for conn in conns:
+            self._close_connection(conn)
+            self.run_task(AddConnection(self))
+
+    def retry_now(self) -> None:
+        """Make the attempts to connect that wait for their next turn."""
+        for task in list(self._backing_off):
+            self._resume(task)
+
+    def schedule_task(self, task: Any, delay: float) -> None:
+        """Run a task later. Pauses between attempts to connect can be cut short, old shrink timers lapse."""
+        if isinstance(task, AddConnection):
+            self._backing_off.add(task)
+            self._sched.enter(delay, lambda: self._resume(task))
+        elif isinstance(task, ShrinkPool):
+            self._shrinker = self._shrinker or task
+            if task is self._shrinker:
+                self._sched.enter(delay, lambda: task.tick() if task is self._shrinker else None)
+        else:
+            super().schedule_task(task, delay)
+
+    def _resume(self, task: Any) -> None:
+        if self._no_longer_backing_off(task):
+            task.tick()
+
+    def _connect(self, timeout: float | None = None) -> Any:
+        try:
+            conn = super()._connect(timeout)
+        except psycopg.Error as error:
+            self._watch.failed(error)
+            with self._lock:
+                refused = self._refused()
+            for client in refused:
+                client.fail(_refusal(error))
+            raise
+        self._watch.succeeded()
+        self._known.add(conn)
+        return conn
+
+    def _add_connection(self, attempt: Any, growing: bool = False) -> None:
+        with self._lock:
+            if self._is_surplus():
+                self._growing = self._growing and not growing
+                return
+        super()._add_connection(attempt, growing=growing)
+
+    def _add_to_pool(self, conn: Any) -> None:
+        conn._pool = None  # noqa: SLF001
+        with self._lock:
+            if not self._closed and not self._is_surplus():
+                while self._waiting:
+                    if self._waiting.popleft().set(conn):
+                        return
+                conn.idle_since = time.monotonic()
+                self._pool.append(conn)
+                return
+        self._close_connection(conn)
+
+    def _shrink_pool(self) -> None:
+        with self._lock:
+            closing, old = self._not_needed()
+        self.replace(old)
+        for conn in closing:
+            self._close_connection(conn)
+
+
+class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
+    """The twin of SyncStockPool. It lives on the pools' loop."""
+
+    def __init__(self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool], **arguments: Any) -> None:
+        self._begin_counting(watch, nobody_can_serve)
+        super().__init__(**arguments)
+
+    async def resize(self, min_size: int, max_size: int | None = None) -> None:
+        """Take new sizes now: close the surplus, open what is missing, for those who wait too."""
+        min_size, max_size = self._check_size(min_size, max_size)
+        async with self._lock:
+            closing, opening = self._resized(min_size, max_size)
+        for _ in range(opening):
+            self.run_task(AsyncAddConnection(self))
+        for conn in closing:
+            await self._close_connection(conn)
+
+    async def set_max_idle(self, seconds: float) -> None:
+        """Set after which time without need a connection is closed; counted from now."""
+        self.max_idle = seconds
+        self._shrinker = AsyncShrinkPool(self)
+        await self.schedule_task(self._shrinker, seconds)
+
+    async def sweep(self) -> int:
+        """Look at every idle connection, replace the dead ones, and return how many they were."""
+        async with self._lock:
+            idle = self._taken_idle()
+        dead = [conn for conn in idle if is_dead(conn)]
+        for conn in idle:
+            if conn not in dead:
+                await self._add_to_pool(conn)
+        await self.replace(dead)
+        return len(dead)
+
+    async def replace(self, conns: list[Any]) -> None:
+        """Close these connections, which nobody holds, and open others for them."""
+        for conn in conns:
+            await self._close_connection(conn)
+            self.run_task(AsyncAddConnection(self))
+
+    async def retry_now(self) -> None:
+        """Make the attempts to connect that wait for their next turn."""
+        for task in list(self._backing_off):
+            await self._resume(task)
+
+    async def schedule_task(self, task: Any, delay: float) -> None:
+        """Run a task later. Pauses between attempts to connect can be cut short, old shrink timers lapse."""
+        if isinstance(task, AsyncAddConnection):
+            self._backing_off.add(task)
+            await self._sched.enter(delay, lambda: self._resume(task))
+        elif isinstance(task, AsyncShrinkPool):
+            self._shrinker = self._shrinker or task
+            if task is self._shrinker:
+                await self._sched.enter(delay, lambda: self._tick(task))
+        else:
+            await super().schedule_task(task, delay)
+
+    async def _tick(self, shrinker: Any) -> None:
+        if shrinker is self._shrinker:
+            await shrinker.tick()
+
+    async def _resume(self, task: Any) -> None:
+        if self._no_longer_backing_off(task):
+            await task.tick()
+
+    async def _connect(self, timeout: float | None = None) -> Any:
+        try:
+            conn = await super()._connect(timeout)
+        except psycopg.Error as error:
+            self._watch.failed(error)
+            async with self._lock:
+                refused = self._refused()
+            for client in refused:
+                await client.fail(_refusal(error))
+            raise
+        self._watch.succeeded()
+        self._known.add(conn)
+        return conn
+
+    async def _add_connection(self, attempt: Any, growing: bool = False) -> None:
+        async with self._lock:
+            if self._is_surplus():
+                self._growing = self._growing and not growing
+                return
+        await super()._add_connection(attempt, growing=growing)
+
+    async def _add_to_pool(self, conn: Any) -> None:
+        conn._pool = None  # noqa: SLF001
+        async with self._lock:
+            if not self._closed and not self._is_surplus():
+                while self._waiting:
+                    if await self._waiting.popleft().set(conn):
+                        return
+                conn.idle_since = time.monotonic()
+                self._pool.append(conn)
+                return
+        await self._close_connection(conn)
+
+    async def _shrink_pool(self) -> None:
+        async with self._lock:
+            closing, old = self._not_needed()
+        await self.replace(old)
+        for conn in closing:
+            await self._close_connection(conn)
+
+
+def stock_arguments(settings: PoolSettings, parameters: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what both constructors take. *parameters* is called per connection, so the pool itself holds no secret."""
     return {
+        "kwargs": parameters,
         "open": False,
         "min_size": settings.min_size,
         "max_size": settings.max_size,
@@ -73,65 +374,3 @@ def _shared_arguments(settings: PoolSettings) -> dict[str, Any]:
         "reconnect_timeout": settings.reconnect_timeout,
         "num_workers": settings.num_workers,
     }
-
-
-def sync_stock_pool(
-    settings: PoolSettings,
-    parameters: Callable[[], dict[str, Any]],
-    watch: ConnectWatch,
-    nobody_can_serve: Callable[[], bool],
-) -> ConnectionPool[psycopg.Connection[Any]]:
-    """Return an unopened ConnectionPool. *parameters* is called per connection, so the pool itself holds no secret."""
-
-    class WatchedConnection(psycopg.Connection[Any]):
-        @classmethod
-        def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
-            try:
-                conn = super().connect(conninfo, **kwargs)
-            except psycopg.Error as error:
-                watch.failed(error)
-                if nobody_can_serve():
-                    with pool._lock:  # noqa: SLF001
-                        waiting, pool._waiting = pool._waiting, type(pool._waiting)()  # noqa: SLF001
-                    for client in waiting:
-                        client.fail(_refusal(error))
-                raise
-            watch.succeeded()
-            return conn
-
-    check = ConnectionPool.check_connection if settings.check_on_checkout else None
-    pool: ConnectionPool[Any] = ConnectionPool(
-        connection_class=WatchedConnection, kwargs=parameters, check=check, **_shared_arguments(settings)
-    )
-    return pool
-
-
-def async_stock_pool(
-    settings: PoolSettings,
-    parameters: Callable[[], dict[str, Any]],
-    watch: ConnectWatch,
-    nobody_can_serve: Callable[[], bool],
-) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
-    """Return an unopened AsyncConnectionPool; the twin of `sync_stock_pool`."""
-
-    class WatchedAsyncConnection(psycopg.AsyncConnection[Any]):
-        @classmethod
-        async def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
-            try:
-                conn = await super().connect(conninfo, **kwargs)
-            except psycopg.Error as error:
-                watch.failed(error)
-                if nobody_can_serve():
-                    async with pool._lock:  # noqa: SLF001
-                        waiting, pool._waiting = pool._waiting, type(pool._waiting)()  # noqa: SLF001
-                    for client in waiting:
-                        await client.fail(_refusal(error))
-                raise
-            watch.succeeded()
-            return conn
-
-    check = AsyncConnectionPool.check_connection if settings.check_on_checkout else None
-    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-        connection_class=WatchedAsyncConnection, kwargs=parameters, check=check, **_shared_arguments(settings)
-    )
-    return pool

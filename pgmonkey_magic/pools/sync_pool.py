@@ -8,28 +8,31 @@ connection straight back if nobody wants it any more.
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from psycopg_pool import ConnectionPool
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
 from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
 from pgmonkey_magic.pools.ledger import Holder, Ticket
-from pgmonkey_magic.pools.stock import ConnectFailed, sync_stock_pool
+from pgmonkey_magic.pools.liveness import check_deadline, is_dead, needs_proof, prove
+from pgmonkey_magic.pools.stock import ConnectFailed, SyncStockPool, stock_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
+    from pgmonkey_magic.config import PoolSettings
+
 T = TypeVar("T")
 SyncLease = Lease[psycopg.Connection[Any]]
 
 
-class PGPool(BasePool[ConnectionPool[psycopg.Connection[Any]]]):
+class PGPool(BasePool[SyncStockPool]):
     """A sync pool. `with pool as conn:` borrows a psycopg connection and commits, or rolls back on an exception.
 
     Nested blocks in one thread borrow further connections. Every method may be called from any thread.
@@ -48,10 +51,11 @@ class PGPool(BasePool[ConnectionPool[psycopg.Connection[Any]]]):
         """Open the pool, if it is not; connections are made in the background."""
         self._opened()
 
-    def _opened(self) -> ConnectionPool[psycopg.Connection[Any]]:
+    def _opened(self) -> SyncStockPool:
         with self._opening:
             if (stock := self.pool) is None:
-                stock = sync_stock_pool(self.settings, self._parameters, self._watch, self._nobody_can_serve)
+                arguments = stock_arguments(self.settings, self._parameters)
+                stock = SyncStockPool(self._watch, self._nobody_can_serve, **arguments)
                 stock.open()
                 self._stock = stock
             return stock
@@ -61,6 +65,24 @@ class PGPool(BasePool[ConnectionPool[psycopg.Connection[Any]]]):
         stock, self._stock = self.pool, None
         if stock is not None:
             stock.close(timeout=2)
+
+    def apply(self, settings: PoolSettings) -> None:
+        """Give the running pool other settings; any thread may call it. Raises RequestError for one it cannot take."""
+        with self._tuning:
+            before = self._retuned(settings)
+            if (stock := self.pool) is not None:
+                if settings.max_idle != before.max_idle:
+                    stock.set_max_idle(settings.max_idle)
+                stock.resize(settings.min_size, settings.max_size)
+
+    def sweep(self) -> int:
+        """Replace the idle connections whose server end has gone; return how many they were."""
+        return stock.sweep() if (stock := self.pool) else 0
+
+    def recycle(self) -> None:
+        """Replace every connection: the idle ones now, borrowed ones when they come back."""
+        if (stock := self.pool) is not None:
+            stock.drain()
 
     # -- borrowing --------------------------------------------------------------------------------------------
 
@@ -92,11 +114,18 @@ class PGPool(BasePool[ConnectionPool[psycopg.Connection[Any]]]):
 
     def _take(self, ticket: Ticket, timeout: float | None) -> SyncLease:
         timeout = self.settings.timeout if timeout is None else timeout
+        deadline = time.monotonic() + timeout
         try:
             stock = self._opened()
             if self._down():
-                self._retry_now(stock)
+                self._retry_now(stock, deadline)
             conn = stock.getconn(timeout)
+            while not self._is_usable(conn, deadline):
+                conn.close()
+                stock.putconn(conn)
+                # What killed this one, such as a restart, killed others: nobody shall meet them one by one.
+                stock.sweep()
+                conn = stock.getconn(deadline - time.monotonic())
         except BaseException as error:
             self.ledger.end(ticket)
             if isinstance(error, (ConnectFailed, psycopg.Error)):
@@ -106,15 +135,25 @@ class PGPool(BasePool[ConnectionPool[psycopg.Connection[Any]]]):
         self.ledger.grant(ticket, conn.info.backend_pid)
         return Lease(conn, ticket, stock)
 
-    def _retry_now(self, stock: ConnectionPool[psycopg.Connection[Any]]) -> None:
+    def _is_usable(self, conn: psycopg.Connection[Any], deadline: float) -> bool:
+        if is_dead(conn):
+            return False
+        if self.settings.check_on_checkout and needs_proof(conn):
+            try:
+                conn.wait(prove(conn, check_deadline(deadline)))
+            except psycopg.Error:
+                return False  # why is of no interest: it is closed and another one taken
+        return True
+
+    def _retry_now(self, stock: SyncStockPool, deadline: float) -> None:
         # psycopg_pool is backing off between attempts. One attempt in the foreground either finds the reason at once,
         # or finds the server back, and then the pool is told to connect without waiting for its next turn.
         try:
-            psycopg.connect(**self._parameters()).close()
+            psycopg.connect(**self._hurried(deadline)).close()
         except psycopg.Error as error:
             self._watch.failed(error)
             raise ConnectFailed from error
-        stock.check()
+        stock.retry_now()
 
     def _take_for(self, future: Future[SyncLease], ticket: Ticket, timeout: float | None) -> None:
         try:

@@ -11,17 +11,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from fix_pools import Kind, in_threads
+from fix_pools import Kind, in_threads, until
 from psycopg_pool import PoolTimeout
 
 from pgmonkey_magic import PGConnectionManager, PoolUnavailable, RequestError
-
-
-def until(condition: Any, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
 
 
 def test_borrow_and_return(kind: Kind, server: Any) -> None:

@@ -1,0 +1,91 @@
+"""Is a connection that has been idle still alive? A look for free, and a question with a deadline.
+
+The look: a server that has gone has closed its end, and a closed socket can be read. It costs microseconds and no round
+trip, so every borrow does it. It cannot see a backend that has stopped or a network that swallows everything; for those
+there is the question, an empty query, asked where `check_on_checkout` is set.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import generators, waiting
+from psycopg.pq import ConnStatus
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+
+CHECK_TIMEOUT_S = 2.0
+"""How long a check may take before the connection is replaced; less where the borrow has less time left."""
+FRESH_S = 0.5
+"""A connection that came back so recently is handed out without the question."""
+
+
+class CheckTimeout(psycopg.OperationalError):
+    """A connection did not answer the check in time."""
+
+
+def is_dead(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    """Tell whether the other end of an idle connection has gone; never waits.
+
+    What else can be read from an idle connection (a NOTICE, a notification, a changed setting) is taken in on the way.
+    """
+    pgconn = conn.pgconn
+    if pgconn.status != ConnStatus.OK:
+        return True
+    try:
+        # Until nothing more is there: a server that ends a connection says why first, and only then comes the end.
+        while _readable(pgconn.socket):
+            pgconn.consume_input()
+            while pgconn.notifies():
+                continue
+    except (psycopg.OperationalError, OSError, ValueError):
+        return True
+    return pgconn.status != ConnStatus.OK
+
+
+if hasattr(select, "poll"):
+
+    def _readable(fd: int) -> bool:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
+
+else:  # Windows has no poll, and its select has no limit on the number of a socket
+
+    def _readable(fd: int) -> bool:
+        return bool(select.select([fd], [], [], 0)[0])
+
+
+def prove(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], deadline: float) -> PQGen[None]:
+    """Ask the server for an answer until *deadline* (`time.monotonic()` seconds), in psycopg's wait protocol.
+
+    An empty query by the simple protocol: no transaction begins, so the connection stays IDLE and its settings free.
+    Raises CheckTimeout, or psycopg.OperationalError where the connection is lost. Exact to a tenth of a second, which
+    is how often psycopg's drivers come back empty-handed.
+    """
+    pgconn = conn.pgconn
+    pgconn.send_query(b"")
+    yield from generators.send(pgconn)
+    while True:
+        while pgconn.is_busy():
+            while not (yield waiting.WAIT_R):
+                if time.monotonic() > deadline:
+                    raise CheckTimeout("the server did not answer the check in time")
+            pgconn.consume_input()
+        if pgconn.get_result() is None:
+            return
+
+
+def needs_proof(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    """Tell whether a connection has been idle long enough to be asked."""
+    return time.monotonic() - getattr(conn, "idle_since", 0.0) > FRESH_S
+
+
+def check_deadline(borrow_deadline: float) -> float:
+    """Return until when a check may take, so that time is left to take another connection instead."""
+    now = time.monotonic()
+    return now + min(CHECK_TIMEOUT_S, max(0.0, borrow_deadline - now) / 2)
