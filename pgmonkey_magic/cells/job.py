@@ -163,7 +163,13 @@ class Job:
                 self.state = JobState.RUNNING
 
         try:
-            return self._pool.run(self._converse, self.request.holder, timeout=self.request.wait_s, granted=granted)
+            return self._pool.run(
+                self._converse,
+                self.request.holder,
+                statement=self.request.sql,
+                timeout=self.request.wait_s,
+                granted=granted,
+            )
         except CopyRefused as error:
             raise RequestError(
                 "a cell cannot be the other end of COPY … FROM STDIN or TO STDOUT; use cursor.copy() of psycopg on a "

@@ -19,9 +19,10 @@ import psycopg
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
+from pgmonkey_magic.pools.factory_state import TracedAsyncConnection, trace_of
 from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
 from pgmonkey_magic.pools.ledger import Holder, Ticket
-from pgmonkey_magic.pools.liveness import check_deadline, is_dead, needs_proof, prove
+from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, needs_proof
 from pgmonkey_magic.pools.loop import on_pool_loop, submit
 from pgmonkey_magic.pools.stock import AsyncStockPool, ConnectFailed, stock_arguments
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pgmonkey_magic.config import Config, PoolSettings
 
 T = TypeVar("T")
-AsyncLease = Lease[psycopg.AsyncConnection[Any]]
+AsyncLease = Lease[TracedAsyncConnection]
 
 
 class PGAsyncPool(BasePool[AsyncStockPool]):
@@ -66,8 +67,10 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     async def _opened(self) -> AsyncStockPool:
         # Runs on the pools' loop and holds no await before `_stock` is set, so two tasks cannot open two.
         if (stock := self.pool) is None:
-            arguments = stock_arguments(self.settings, self._parameters)
-            stock = AsyncStockPool(self._watch, self._nobody_can_serve, **arguments)
+            arguments = stock_arguments(self.settings, self._parameters, pgbouncer=self.config.pgbouncer)
+            stock = AsyncStockPool(
+                self._watch, self._nobody_can_serve, connection_class=TracedAsyncConnection, **arguments
+            )
             self._stock = stock
             await stock.open()
         return stock
@@ -162,12 +165,12 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         if not deliver(future, lease):
             await self.give_back(lease)
 
-    async def _is_usable(self, conn: psycopg.AsyncConnection[Any], deadline: float) -> bool:
+    async def _is_usable(self, conn: TracedAsyncConnection, deadline: float) -> bool:
         if is_dead(conn):
             return False
         if self.settings.check_on_checkout and needs_proof(conn):
             try:
-                await conn.wait(prove(conn, check_deadline(deadline)))
+                await conn.wait(ask(conn, check_deadline(deadline)))
             except psycopg.Error:
                 return False  # why is of no interest: it is closed and another one taken
         return True
@@ -184,7 +187,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
 
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 
-    async def __aenter__(self) -> psycopg.AsyncConnection[Any]:
+    async def __aenter__(self) -> TracedAsyncConnection:
         lease = await self.borrow()
         self._leases.set((*self._leases.get(), lease))
         return lease.conn
@@ -210,6 +213,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         talk: Talk[T],
         holder: Holder,
         *,
+        statement: str,
         timeout: float | None = None,
         granted: Callable[[AsyncLease], None] = lambda _lease: None,
     ) -> T:
@@ -221,6 +225,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
                 granted(lease)
                 return await lease.conn.wait(talk(lease.conn))
             finally:
+                lease.conn.trace = trace_of(statement)
                 await self.give_back(lease)
 
         return submit(errand()).result()
@@ -232,7 +237,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     # -- the borrowed connection of this task, as pgmonkey offers it ------------------------------------------
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async def transaction(self) -> AsyncIterator[TracedAsyncConnection]:
         """Run a block in a transaction: a savepoint on this task's connection, or else on a fresh borrow."""
         if leases := self._leases.get():
             async with leases[-1].conn.transaction():
@@ -264,7 +269,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         async with self as conn:
             await conn.execute("SELECT 1")
 
-    def _mine(self) -> psycopg.AsyncConnection[Any]:
+    def _mine(self) -> TracedAsyncConnection:
         if leases := self._leases.get():
             return leases[-1].conn
         raise RequestError(f"this task has borrowed no connection of pool {self.name}; use `async with pool as conn:`")

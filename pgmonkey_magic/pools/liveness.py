@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import generators, waiting
-from psycopg.pq import ConnStatus
+from psycopg.pq import ConnStatus, ExecStatus
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
@@ -25,7 +25,7 @@ FRESH_S = 0.5
 
 
 class CheckTimeout(psycopg.OperationalError):
-    """A connection did not answer the check in time."""
+    """A connection did not answer in time."""
 
 
 def is_dead(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
@@ -60,24 +60,28 @@ else:  # Windows has no poll, and its select has no limit on the number of a soc
         return bool(select.select([fd], [], [], 0)[0])
 
 
-def prove(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], deadline: float) -> PQGen[None]:
-    """Ask the server for an answer until *deadline* (`time.monotonic()` seconds), in psycopg's wait protocol.
+def ask(
+    conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], deadline: float, statements: bytes = b""
+) -> PQGen[None]:
+    """Have the server run *statements* until *deadline* (`time.monotonic()` seconds), in psycopg's wait protocol.
 
-    An empty query by the simple protocol: no transaction begins, so the connection stays IDLE and its settings free.
-    Raises CheckTimeout, or psycopg.OperationalError where the connection is lost. Exact to a tenth of a second, which
-    is how often psycopg's drivers come back empty-handed.
+    By the simple protocol and without BEGIN, so the connection is IDLE afterwards. An empty query is the cheapest
+    question. Raises CheckTimeout, the error of a statement, or psycopg.OperationalError where the connection is lost.
+    Exact to a tenth of a second, which is how often psycopg's drivers come back empty-handed.
     """
     pgconn = conn.pgconn
-    pgconn.send_query(b"")
+    pgconn.send_query(statements)
     yield from generators.send(pgconn)
     while True:
         while pgconn.is_busy():
             while not (yield waiting.WAIT_R):
                 if time.monotonic() > deadline:
-                    raise CheckTimeout("the server did not answer the check in time")
+                    raise CheckTimeout("the server did not answer in time")
             pgconn.consume_input()
-        if pgconn.get_result() is None:
+        if (result := pgconn.get_result()) is None:
             return
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise psycopg.errors.error_from_result(result)
 
 
 def needs_proof(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:

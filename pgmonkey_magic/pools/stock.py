@@ -4,6 +4,7 @@
     _connect     a failure to connect reaches the waiting requests at once, with its reason
     retry_now    a server that is back is used at once, not at the end of a pause between attempts
     sweep        one dead connection found: the others are looked at before anybody else meets them
+    reset        the next borrower gets a connection in factory state; a worker sees to it, and only where it is needed
     shrink       all connections that a whole `max_idle` did not need are closed, not one of them
 
 What only counts stands once, in `_Counting`; it is called with the pool's lock held and returns what must be done next.
@@ -11,7 +12,8 @@ The two pools below it add the waiting and are twins, line by line.
 
 Private names used, all of psycopg_pool 3.3: `_pool`, `_waiting`, `_lock`, `_closed`, `_nconns`, `_nconns_min`,
 `_growing`, `_min_size`, `_max_size`, `_sched`, `_check_size`, `_connect`, `_add_connection`, `_add_to_pool`,
-`_close_connection`, `_shrink_pool`, `_jitter`, `AddConnection`, `ShrinkPool`, `WaitingClient.set` and `.fail`; of its
+`_close_connection`, `_shrink_pool`, `_putconn`, `_return_connection`, `_reset_connection`, `_jitter`, `AddConnection`,
+`ReturnConnection`, `ShrinkPool`, `WaitingClient.set` and `.fail`; of its
 connections `_pool`, `_created_at` and `_expire_at`. `tests/unit/test_stock.py` fails when one of them is gone.
 """
 
@@ -24,11 +26,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
-from psycopg_pool.pool import AddConnection, ShrinkPool
+from psycopg_pool.pool import AddConnection, ReturnConnection, ShrinkPool
 from psycopg_pool.pool_async import AddConnection as AsyncAddConnection
+from psycopg_pool.pool_async import ReturnConnection as AsyncReturnConnection
 from psycopg_pool.pool_async import ShrinkPool as AsyncShrinkPool
 
-from pgmonkey_magic.pools.liveness import is_dead
+from pgmonkey_magic.pools.factory_state import RESET, RESET_TIMEOUT_S, Trace, must_reset, remember, restore
+from pgmonkey_magic.pools.liveness import ask, is_dead
 from pgmonkey_magic.pools.unavailable import one_line
 
 if TYPE_CHECKING:
@@ -155,8 +159,11 @@ class _Counting:
 class SyncStockPool(_Counting, ConnectionPool[Any]):
     """A ConnectionPool with the corrections above."""
 
-    def __init__(self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool], **arguments: Any) -> None:
+    def __init__(
+        self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool], *, resets: bool, **arguments: Any
+    ) -> None:
         self._begin_counting(watch, nobody_can_serve)
+        self._resets = resets
         super().__init__(**arguments)
 
     def resize(self, min_size: int, max_size: int | None = None) -> None:
@@ -225,7 +232,26 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
             raise
         self._watch.succeeded()
         self._known.add(conn)
+        remember(conn)
         return conn
+
+    def _putconn(self, conn: Any, from_getconn: bool) -> None:
+        if conn.trace is Trace.NONE:
+            self._return_connection(conn, from_getconn=from_getconn)
+        else:
+            self.run_task(ReturnConnection(self, conn, from_getconn=from_getconn))
+
+    def _reset_connection(self, conn: Any) -> None:
+        super()._reset_connection(conn)
+        if conn.trace is Trace.PREPARED:
+            self._close_connection(conn)
+        elif self._resets and must_reset(conn):
+            try:
+                conn.wait(ask(conn, time.monotonic() + RESET_TIMEOUT_S, RESET))
+            except psycopg.Error as error:
+                logger.info("a connection that could not be reset is closed: %s", one_line(error))
+                self._close_connection(conn)
+        restore(conn)
 
     def _add_connection(self, attempt: Any, growing: bool = False) -> None:
         with self._lock:
@@ -257,8 +283,11 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
 class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
     """The twin of SyncStockPool. It lives on the pools' loop."""
 
-    def __init__(self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool], **arguments: Any) -> None:
+    def __init__(
+        self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool], *, resets: bool, **arguments: Any
+    ) -> None:
         self._begin_counting(watch, nobody_can_serve)
+        self._resets = resets
         super().__init__(**arguments)
 
     async def resize(self, min_size: int, max_size: int | None = None) -> None:
@@ -331,7 +360,26 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             raise
         self._watch.succeeded()
         self._known.add(conn)
+        remember(conn)
         return conn
+
+    async def _putconn(self, conn: Any, from_getconn: bool) -> None:
+        if conn.trace is Trace.NONE:
+            await self._return_connection(conn, from_getconn=from_getconn)
+        else:
+            self.run_task(AsyncReturnConnection(self, conn, from_getconn=from_getconn))
+
+    async def _reset_connection(self, conn: Any) -> None:
+        await super()._reset_connection(conn)
+        if conn.trace is Trace.PREPARED:
+            await self._close_connection(conn)
+        elif self._resets and must_reset(conn):
+            try:
+                await conn.wait(ask(conn, time.monotonic() + RESET_TIMEOUT_S, RESET))
+            except psycopg.Error as error:
+                logger.info("a connection that could not be reset is closed: %s", one_line(error))
+                await self._close_connection(conn)
+        restore(conn)
 
     async def _add_connection(self, attempt: Any, growing: bool = False) -> None:
         async with self._lock:
@@ -360,9 +408,12 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             await self._close_connection(conn)
 
 
-def stock_arguments(settings: PoolSettings, parameters: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def stock_arguments(
+    settings: PoolSettings, parameters: Callable[[], dict[str, Any]], *, pgbouncer: bool
+) -> dict[str, Any]:
     """Return what both constructors take. *parameters* is called per connection, so the pool itself holds no secret."""
     return {
+        "resets": not pgbouncer,  # there a session is a transaction, and the next one may go to another server process
         "kwargs": parameters,
         "open": False,
         "min_size": settings.min_size,

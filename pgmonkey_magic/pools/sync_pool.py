@@ -17,9 +17,10 @@ import psycopg
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
+from pgmonkey_magic.pools.factory_state import TracedConnection, trace_of
 from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
 from pgmonkey_magic.pools.ledger import Holder, Ticket
-from pgmonkey_magic.pools.liveness import check_deadline, is_dead, needs_proof, prove
+from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, SyncStockPool, stock_arguments
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pgmonkey_magic.config import PoolSettings
 
 T = TypeVar("T")
-SyncLease = Lease[psycopg.Connection[Any]]
+SyncLease = Lease[TracedConnection]
 
 
 class PGPool(BasePool[SyncStockPool]):
@@ -54,8 +55,10 @@ class PGPool(BasePool[SyncStockPool]):
     def _opened(self) -> SyncStockPool:
         with self._opening:
             if (stock := self.pool) is None:
-                arguments = stock_arguments(self.settings, self._parameters)
-                stock = SyncStockPool(self._watch, self._nobody_can_serve, **arguments)
+                arguments = stock_arguments(self.settings, self._parameters, pgbouncer=self.config.pgbouncer)
+                stock = SyncStockPool(
+                    self._watch, self._nobody_can_serve, connection_class=TracedConnection, **arguments
+                )
                 stock.open()
                 self._stock = stock
             return stock
@@ -135,12 +138,12 @@ class PGPool(BasePool[SyncStockPool]):
         self.ledger.grant(ticket, conn.info.backend_pid)
         return Lease(conn, ticket, stock)
 
-    def _is_usable(self, conn: psycopg.Connection[Any], deadline: float) -> bool:
+    def _is_usable(self, conn: TracedConnection, deadline: float) -> bool:
         if is_dead(conn):
             return False
         if self.settings.check_on_checkout and needs_proof(conn):
             try:
-                conn.wait(prove(conn, check_deadline(deadline)))
+                conn.wait(ask(conn, check_deadline(deadline)))
             except psycopg.Error:
                 return False  # why is of no interest: it is closed and another one taken
         return True
@@ -167,7 +170,7 @@ class PGPool(BasePool[SyncStockPool]):
 
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 
-    def __enter__(self) -> psycopg.Connection[Any]:
+    def __enter__(self) -> TracedConnection:
         lease = self.borrow()
         self._leases().append(lease)
         return lease.conn
@@ -193,18 +196,21 @@ class PGPool(BasePool[SyncStockPool]):
         talk: Talk[T],
         holder: Holder,
         *,
+        statement: str,
         timeout: float | None = None,
         granted: Callable[[SyncLease], None] = lambda _lease: None,
     ) -> T:
         """Borrow, let *talk* converse with the server, give back. *granted* is told when the wait is over.
 
-        The transaction is the conversation's own affair. Call it from a thread that may block.
+        The transaction is the conversation's own affair; *statement* is the SQL that it sends. Call it from a thread
+        that may block.
         """
         lease = self.borrow(holder, timeout=timeout)
         try:
             granted(lease)
             return lease.conn.wait(talk(lease.conn))
         finally:
+            lease.conn.trace = trace_of(statement)
             self.give_back(lease)
 
     def cancel(self, lease: SyncLease, *, timeout: float) -> None:
@@ -214,7 +220,7 @@ class PGPool(BasePool[SyncStockPool]):
     # -- the borrowed connection of this thread, as pgmonkey offers it ----------------------------------------
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
+    def transaction(self) -> Iterator[TracedConnection]:
         """Run a block in a transaction: a savepoint on this thread's connection, or else on a fresh borrow."""
         if leases := self._leases():
             with leases[-1].conn.transaction():
@@ -240,7 +246,7 @@ class PGPool(BasePool[SyncStockPool]):
         with self as conn:
             conn.execute("SELECT 1")
 
-    def _mine(self) -> psycopg.Connection[Any]:
+    def _mine(self) -> TracedConnection:
         if leases := self._leases():
             return leases[-1].conn
         raise RequestError(f"this thread has borrowed no connection of pool {self.name}; use `with pool as conn:`")

@@ -254,3 +254,76 @@ def test_a_server_that_is_back_is_used_at_once(kind: Kind, own_server: Cluster) 
     run_borrow(kind, pool, 20)
     assert time.monotonic() - started < SLACK_S + HICCUP_S
     borrowable(kind, pool, 1)
+
+
+# -- what a borrower leaves behind -----------------------------------------------------------------------------------
+
+LEFT = {
+    "setting": ("SET search_path = nowhere", "SHOW search_path"),
+    "setting by function": ("SELECT set_config('work_mem', '1234kB', false)", "SHOW work_mem"),
+    "role": ("SET ROLE pg_read_all_data", "SELECT current_user"),
+    "session authorization": ("SET SESSION AUTHORIZATION pg_read_all_data", "SELECT session_user"),
+    "temporary table": ("CREATE TEMP TABLE left_behind (n int)", "SELECT to_regclass('left_behind')"),
+    "advisory lock": ("SELECT pg_advisory_lock(42)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
+    "listen": ("LISTEN left_behind", "SELECT count(*) FROM pg_listening_channels()"),
+    "held cursor": ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT count(*) FROM pg_cursors WHERE is_holdable"),
+    "prepared statement": (
+        "PREPARE left_behind AS SELECT 1",
+        "SELECT count(*) FROM pg_prepared_statements WHERE from_sql",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LEFT)
+def test_the_next_borrower_finds_factory_state(kind: Kind, server: Any, what: str) -> None:
+    leave, look = LEFT[what]
+    pool = kind.open(server.config(), min_size=1, max_size=1)
+    with kind.block(pool) as block:
+        before = block.execute(look)
+        block.execute(leave)
+        block.execute("COMMIT")  # LISTEN begins here
+        assert block.execute(look) != before  # it would leak
+    with kind.block(pool) as block:
+        assert block.conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        assert block.execute(look) == before
+
+
+def test_the_client_side_is_in_factory_state_too(kind: Kind, server: Any) -> None:
+    pool = kind.open(server.config(), min_size=1, max_size=1)
+    with kind.block(pool) as block:
+        conn = block.conn
+        factories = conn.row_factory, conn.cursor_factory, conn.prepare_threshold
+        conn.row_factory = psycopg.rows.dict_row
+        conn.cursor_factory = psycopg.ClientCursor if kind.connection_type == "pool" else psycopg.AsyncClientCursor
+        conn.prepare_threshold = 0
+        conn._autocommit = True
+        conn._read_only = True
+        conn.add_notice_handler(print)
+        conn.add_notify_handler(print)
+        conn.adapters.register_loader("int4", psycopg.types.string.TextLoader)
+    with kind.block(pool) as block:
+        assert block.conn is conn
+        assert (conn.row_factory, conn.cursor_factory, conn.prepare_threshold) == factories
+        assert (conn.autocommit, conn.read_only) == (False, None)
+        assert (conn._notice_handlers, conn._notify_handlers) == ([], [])
+        assert block.execute("SELECT 1") == [(1,)]
+
+
+def test_psycopgs_own_prepared_statements_survive_the_reset(kind: Kind, server: Any) -> None:
+    pool = kind.open(server.config(), min_size=1, max_size=1)
+    for _ in range(8):
+        with kind.block(pool) as block:
+            assert block.execute("SELECT 1 AS prepared_by_psycopg") == [(1,)]
+            block.execute("SET TimeZone = 'Asia/Tokyo'")
+    with kind.block(pool) as block:
+        count = (
+            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%prepared_by_psycopg%' AND NOT from_sql"
+        )
+        assert block.execute(count) == [(1,)]
+
+
+def test_reading_costs_no_reset(kind: Kind, server: Any) -> None:
+    pool = kind.open(server.config(), min_size=1, max_size=1)
+    with kind.block(pool) as block:
+        assert block.execute("SELECT count(*) FROM pg_class") != []
+        assert block.conn.trace == 0

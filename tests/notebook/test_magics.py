@@ -255,7 +255,9 @@ def test_the_default_places(shell: Shell, config_file: Path, monkeypatch: pytest
 def test_a_cell_on_an_exhausted_pool_says_who_holds(connected: Shell) -> None:
     pool = connected.ip.find_line_magic("pgmonkey").__self__.session.current.pool
     end = threading.Event()
-    talk = [threading.Thread(target=pool.run, args=(_hold(end), _holder(i))) for i in range(3)]
+    talk = [
+        threading.Thread(target=pool.run, args=(_hold(end), _holder(i)), kwargs={"statement": ""}) for i in range(3)
+    ]
     for thread in talk:
         thread.start()
     deadline = time.monotonic() + 10

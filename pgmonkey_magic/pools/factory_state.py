@@ -1,0 +1,158 @@
+"""What a borrower may leave on a connection, and how the next one gets it as it left the factory.
+
+Cleaning at the server costs ten times a borrow, so it is done only after something that may have left a trace. That
+is judged from what was sent: everything but a few statements that are known to be harmless counts as a trace. The
+judgement sits in `Connection.wait`, through which all of psycopg's conversations pass, whatever cursor began them.
+
+A function of the user's own may set anything, so a call of a function that is not on the list below is a trace too.
+What stays unseen is such a function behind a view, an operator or a cast.
+
+Private names of psycopg used: `Cursor._execute_gen`, `Connection._commit_gen`, `_rollback_gen` and
+`BaseTransaction._enter_gen`, `_exit_gen` to recognise a conversation (where they are gone, every use counts as a
+trace); and the attributes in `restore`. `tests/unit/test_factory_state.py` fails when one of them is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from enum import IntEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import transaction
+from psycopg.pq import TransactionStatus
+
+from pgmonkey_magic.pools import liveness
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+
+RESET = (
+    b"CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; "
+    b"SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+)
+"""DISCARD ALL without DEALLOCATE ALL, which would break psycopg's own prepared statements."""
+RESET_TIMEOUT_S = 2.0
+
+
+class Trace(IntEnum):
+    """What has been left on a connection since it was handed out."""
+
+    NONE = 0
+    SESSION = 1
+    """Something that RESET takes away, or may have been."""
+    PREPARED = 2
+    """A statement of SQL's PREPARE: only a new connection is surely without it."""
+
+
+_FIRST_WORD = re.compile(r"\s*(?:SELECT|VALUES|TABLE|SHOW|WITH)\b", re.IGNORECASE)
+_PREPARES = re.compile(r"\bPREPARE\b(?!\s+TRANSACTION)", re.IGNORECASE)
+_TELLTALE = re.compile(r"\b(?:INTO|INSERT|UPDATE|DELETE|MERGE|pg_temp\w*)\b|--|/\*|;\s*\S", re.IGNORECASE)
+"""A write may draw from a sequence, whose last value the session remembers, or fire a trigger. A comment could hide a
+word."""
+_CALL = re.compile(r"([\w$.\"]+)\s*\(")
+_HARMLESS_CALLS = frozenset(
+    """
+    abs all and any array array_agg array_length as avg bool_and bool_or by case cast ceil coalesce concat count
+    current_database current_schema current_setting date_part date_trunc dense_rank distinct else except exists extract
+    filter floor format from generate_series greatest group having in inet_server_addr intersect interval join
+    json_agg json_build_object jsonb_agg jsonb_build_object lag lateral lead least left length limit lower ltrim max md5
+    min mod not now ntile nullif on or order over partition percentile_cont pg_backend_pid pg_is_in_recovery
+    pg_postmaster_start_time pg_sleep pg_size_pretty pg_total_relation_size position power random rank regexp_replace
+    repeat replace right round row row_number rtrim select set sqrt starts_with string_agg substring sum then to_char
+    to_date to_timestamp trim trunc txid_current union unnest upper using values version when where with
+    """.split()  # noqa: SIM905 - a list of a hundred quoted words is not read by anybody
+)
+
+
+@lru_cache(maxsize=2048)
+def trace_of(statement: str | bytes) -> Trace:
+    """Return what running *statement* may leave behind; NONE only where it is certain."""
+    text = statement.decode("utf-8", "replace") if isinstance(statement, bytes) else statement
+    if _PREPARES.search(text):
+        return Trace.PREPARED
+    if not _FIRST_WORD.match(text) or _TELLTALE.search(text):
+        return Trace.SESSION
+    called = (name.lower().removeprefix("pg_catalog.") for name in _CALL.findall(text))
+    return Trace.NONE if all(name in _HARMLESS_CALLS for name in called) else Trace.SESSION
+
+
+def _code(owner: Any, name: str) -> Any:
+    return getattr(getattr(owner, name, None), "__code__", None)
+
+
+_EXECUTE = _code(psycopg.Cursor, "_execute_gen")
+_TRACELESS = frozenset(
+    _code(owner, name)
+    for owner, name in (
+        (psycopg.Connection, "_commit_gen"),
+        (psycopg.Connection, "_rollback_gen"),
+        (transaction.BaseTransaction, "_enter_gen"),
+        (transaction.BaseTransaction, "_exit_gen"),
+        (liveness, "ask"),
+    )
+)
+
+
+def _trace_of_conversation(gen: Any) -> Trace:
+    code = getattr(gen, "gi_code", None)
+    if code is not None and code in _TRACELESS:
+        return Trace.NONE
+    if code is not None and code is _EXECUTE and gen.gi_frame is not None:
+        statement = gen.gi_frame.f_locals.get("query")
+        if isinstance(statement, (str, bytes)):
+            return trace_of(statement)
+    return Trace.SESSION
+
+
+class TracedConnection(psycopg.Connection[Any]):
+    """A connection that knows whether its borrower may have left something on it."""
+
+    trace = Trace.NONE
+    idle_since = 0.0
+
+    def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
+        """Note what the conversation may leave behind, then hold it."""
+        self.trace = max(self.trace, _trace_of_conversation(gen))
+        return super().wait(gen, *args, **kwargs)
+
+
+class TracedAsyncConnection(psycopg.AsyncConnection[Any]):
+    """The twin of TracedConnection."""
+
+    trace = Trace.NONE
+    idle_since = 0.0
+
+    async def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
+        """Note what the conversation may leave behind, then hold it."""
+        self.trace = max(self.trace, _trace_of_conversation(gen))
+        return await super().wait(gen, *args, **kwargs)
+
+
+def remember(conn: Any) -> None:
+    """Keep what a fresh connection looks like on the client's side, for `restore`."""
+    conn.factory = {name: getattr(conn, name) for name in (*PUBLIC, *PRIVATE)}
+    conn.trace = Trace.NONE
+
+
+PUBLIC = ("row_factory", "cursor_factory", "server_cursor_factory", "prepare_threshold", "prepared_max")
+PRIVATE = ("_autocommit", "_isolation_level", "_read_only", "_deferrable", "_adapters")
+"""Set without their properties, whose setters are coroutines on an async connection; the connection is IDLE."""
+
+
+def restore(conn: Any) -> None:
+    """Give a connection its client side back: factories, adapters, transaction settings, handlers."""
+    for name, value in conn.factory.items():
+        setattr(conn, name, value)
+    conn._begin_statement = b""  # noqa: SLF001
+    conn._notice_handlers.clear()  # noqa: SLF001
+    conn._notify_handlers.clear()  # noqa: SLF001
+    conn._notifies_backlog = deque()  # noqa: SLF001
+    conn.trace = Trace.NONE
+
+
+def must_reset(conn: Any) -> bool:
+    """Tell whether a returned connection, rolled back already, needs RESET."""
+    return conn.trace is Trace.SESSION and conn.pgconn.transaction_status == TransactionStatus.IDLE
