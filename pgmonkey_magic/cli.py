@@ -40,7 +40,29 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     demo.add_argument("--port", type=int, default=8888, help="port of JupyterLab on this machine (default 8888)")
     demo.set_defaults(run=_demo)
+    audit = commands.add_parser("audit", help="pool sizes of a YAML file against the limits of its server")
+    audit.add_argument("config", help="the YAML file")
+    audit.add_argument("--type", choices=("pool", "async_pool"), default="pool", help="which pool (default pool)")
+    audit.add_argument("--processes", type=int, default=1, help="how many processes will each have one (default 1)")
+    audit.add_argument("--resolve-env", action="store_true", help="resolve ${VAR}, from_env and from_file in the file")
+    audit.set_defaults(run=_audit)
     return parser
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    import psycopg  # noqa: PLC0415 - only this command needs it
+
+    from pgmonkey_magic import tuning  # noqa: PLC0415
+    from pgmonkey_magic.config import read_config  # noqa: PLC0415
+
+    config = read_config(arguments.config, resolve_env=arguments.resolve_env)
+    try:
+        findings = tuning.audit(config, arguments.type, arguments.processes)
+    except psycopg.OperationalError as error:
+        raise PgMonkeyError(" ".join(str(error).split())) from error
+    for finding in findings:
+        print(f"{finding.verdict:<10} {finding.check:<36} {finding.value:<22} {finding.why}")  # noqa: T201
+    return int(any(finding.verdict == tuning.TOO_SMALL for finding in findings))
 
 
 def _demo(arguments: argparse.Namespace) -> int:

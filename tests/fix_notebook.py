@@ -69,7 +69,7 @@ def config_file(server: Server, tmp_path: Path) -> Path:
     """A YAML file for the test server, with pools of at most 3."""
     sizes = {"min_size": 1, "max_size": 3}
     path = tmp_path / "server.yaml"
-    path.write_text(yaml.safe_dump(server.config() | {"pool_settings": sizes, "async_pool_settings": sizes}))
+    path.write_text(yaml.safe_dump(server.config() | {"pool_settings": sizes, "async_pool_settings": dict(sizes)}))
     path.chmod(0o600)
     return path
 

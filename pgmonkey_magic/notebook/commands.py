@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pgmonkey_magic import tuning
+from pgmonkey_magic.config import save_settings
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS, Command, Option, near_subcommand
+from pgmonkey_magic.pools import quantile, rekey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pgmonkey_magic.cells import NamedPool, Session
-    from pgmonkey_magic.pools import ServerIdentity
+    from pgmonkey_magic.pools import PGAsyncPool, PGPool, ServerIdentity, Usage
 
 FORMS = """\
   %pgmonkey [options] SQL             run one line:   df = %pgmonkey SELECT 1
@@ -74,6 +78,7 @@ class Commands:
                     "in use": now.in_use,
                     "idle": now.idle,
                     "waiting": now.waiting,
+                    "tuned": named.pool.tuned,
                 }
             )
         columns = [
@@ -87,6 +92,7 @@ class Commands:
             "in use",
             "idle",
             "waiting",
+            "tuned",
         ]
         return pd.DataFrame(rows, columns=columns)
 
@@ -105,8 +111,111 @@ class Commands:
             # A pool that was open under two names is gone under both.
             names = [name for name in names if name in self._session.names()]
 
+    def _stats(self, command: Command) -> pd.DataFrame:
+        import pandas as pd  # noqa: PLC0415
+
+        asked = [self._pool(command)] if command.arguments else self._session.pools()
+        return pd.DataFrame([{"name": named.name} | usage_row(named.pool.ledger.usage()) for named in asked])
+
+    def _tune(self, command: Command) -> pd.DataFrame | None:
+        named, wanted = self._wanted(command)
+        pool = named.pool
+        if command.options.has("undo"):
+            if wanted:
+                raise RequestError("--undo goes back to what was; it takes no settings")
+            print(f"pool {named.name} is back at {asdict(pool.undo())}")  # noqa: T201 - the answer to the command
+            return None
+        planned = tuning.plan(pool.settings, wanted, pool.section, pool.occupancy)
+        if not command.options.has("yes"):
+            self._refuse_beyond_budget(named, planned.settings.max_size)
+        if planned.changes:
+            pool.apply(planned.settings)
+        if (path := command.options.value("save")) is not None:
+            save_settings(path, {pool.section: changed_settings(pool)})
+            rekey(pool)
+            print(f"the settings of pool {named.name} are written to {path}")  # noqa: T201
+        elif not planned.changes:
+            print(f"nothing to change; pool {named.name} has {asdict(pool.settings)}")  # noqa: T201
+        return _table(planned.changes) if planned.changes else None
+
+    def _wanted(self, command: Command) -> tuple[NamedPool, dict[str, str]]:
+        pairs = [argument.partition("=") for argument in command.arguments]
+        names = [key for key, equals, _ in pairs if not equals]
+        if len(names) > 1:
+            raise RequestError(f"{names[1]!r} is no setting; write key=value, as in max_size=20")
+        return self._named(names[0] if names else None), {key: value for key, equals, value in pairs if equals}
+
+    def _refuse_beyond_budget(self, named: NamedPool, max_size: int) -> None:
+        if max_size <= named.pool.settings.max_size:
+            return
+        free = tuning.budget(named.pool.config, named.pool.connection_type).free
+        if max_size > free:
+            raise RequestError(
+                f"max_size {max_size} is more than the {free} connections that the server has free for pool "
+                f"{named.name}; see %pgmonkey audit, or add --yes"
+            )
+
+    def _check(self, command: Command) -> None:
+        named = self._pool(command)
+        print(f"pool {named.name}: {named.pool.sweep()} dead connections replaced")  # noqa: T201
+
+    def _recycle(self, command: Command) -> None:
+        named = self._pool(command)
+        named.pool.recycle()
+        print(f"pool {named.name}: idle connections are replaced now, borrowed ones when they come back")  # noqa: T201
+
+    def _audit(self, command: Command) -> pd.DataFrame:
+        named = self._pool(command)
+        count = processes(command.options.value("processes"))
+        return _table(tuning.audit(named.pool.config, named.pool.connection_type, count))
+
+    def _pool(self, command: Command) -> NamedPool:
+        return self._named(command.arguments[0] if command.arguments else None)
+
+    def _named(self, name: str | None) -> NamedPool:
+        named = self._session.named(name) if name else self._session.current
+        if named is None:
+            raise RequestError("there is no current pool; name one, or see %pgmonkey pools")
+        return named
+
     def _help(self, command: Command) -> None:
         print(help_text(command.arguments[0] if command.arguments else None))  # noqa: T201
+
+
+def usage_row(usage: Usage) -> dict[str, float]:
+    """Return the account of a pool as one row, with its units in the names."""
+    row = {
+        "seconds": round(usage.seconds, 1),
+        "borrows": usage.granted,
+        "refused": usage.refused,
+        "borrows/s": round(usage.granted / max(usage.seconds, 1e-9), 2),
+        "busy": round(usage.busy, 2),
+    }
+    for name, ascending in (("wait", usage.waits_s), ("hold", usage.holds_s)):
+        for percent in (50, 95, 99):
+            row[f"{name} p{percent} ms"] = round(quantile(ascending, percent / 100) * 1000, 2)
+    return row
+
+
+def changed_settings(pool: PGPool | PGAsyncPool) -> dict[str, Any]:
+    """Return the settings that differ from the configuration's."""
+    before = asdict(pool.config.pool_settings_for(pool.connection_type))
+    return {name: value for name, value in asdict(pool.settings).items() if value != before[name]}
+
+
+def processes(text: str | None) -> int:
+    """Read the number of processes. Raises RequestError."""
+    if text is None:
+        return 1
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise RequestError(f"--processes takes a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def _table(records: Sequence[Any]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415
+
+    return pd.DataFrame([asdict(record) for record in records])
 
 
 def help_text(word: str | None = None) -> str:

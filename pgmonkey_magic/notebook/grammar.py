@@ -116,6 +116,29 @@ SUBCOMMANDS = {
             (Option(("--all",), None, "close every pool of this notebook"),),
             (0, 1),
         ),
+        Subcommand(
+            "stats", "stats [NAME]", "waits and holds of the open pools: counts, rates, p50, p95, p99", (), (0, 1)
+        ),
+        Subcommand(
+            "tune",
+            "tune [NAME] key=value … [--save PATH] [--undo] [--yes]",
+            "change pool settings while cells run, and say what takes effect when",
+            (
+                Option(("--save",), "PATH", "write the settings into this YAML file; its comments stay"),
+                Option(("--undo",), None, "go back to the settings before the last change"),
+                Option(("--yes",), None, "grow even beyond what the server has free"),
+            ),
+            (0, 12),
+        ),
+        Subcommand("check", "check [NAME]", "replace the idle connections whose server end has gone", (), (0, 1)),
+        Subcommand("recycle", "recycle [NAME]", "replace every connection", (), (0, 1)),
+        Subcommand(
+            "audit",
+            "audit [NAME] [--processes N]",
+            "pool sizes against the server's limits, and the safety of its settings",
+            (Option(("--processes",), "N", "how many processes will each have such a pool (default 1)"),),
+            (0, 1),
+        ),
         Subcommand("help", "help [WORD]", "this help, or that of one word", (), (0, 1)),
     )
 }

@@ -10,10 +10,10 @@ This is the only room that imports psycopg_pool.
 """
 
 from pgmonkey_magic.pools.async_pool import PGAsyncPool
-from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, close_cached, get_cached
-from pgmonkey_magic.pools.connecting import ServerIdentity, probe
+from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, close_cached, get_cached, rekey
+from pgmonkey_magic.pools.connecting import ServerIdentity, connect_parameters, probe
 from pgmonkey_magic.pools.lease import Lease, Talk
-from pgmonkey_magic.pools.ledger import Holder, Occupancy
+from pgmonkey_magic.pools.ledger import Holder, Occupancy, Usage, quantile
 from pgmonkey_magic.pools.manager import PGConnectionManager
 from pgmonkey_magic.pools.single import PGAsyncConnection, PGConnection
 from pgmonkey_magic.pools.sync_pool import PGPool
@@ -32,9 +32,13 @@ __all__ = [
     "PoolUnavailable",
     "ServerIdentity",
     "Talk",
+    "Usage",
     "cached_entries",
     "clear_cache",
     "close_cached",
+    "connect_parameters",
     "get_cached",
     "probe",
+    "quantile",
+    "rekey",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
@@ -43,6 +44,7 @@ class BasePool(Generic[S]):
         self.name = str(config.connection_settings.get("dbname") or (config.source and config.source.stem) or "pool")
         self.settings: PoolSettings = config.pool_settings_for(self.connection_type)
         self.section = f"{self.connection_type}_settings"
+        self._history: list[PoolSettings] = []
         self.ledger = Ledger()
         self._watch = ConnectWatch(self.name)
         self._stock: S | None = None
@@ -93,6 +95,24 @@ class BasePool(Generic[S]):
         """Whether the settings are no longer those of the configuration."""
         return self.settings != self.config.pool_settings_for(self.connection_type)
 
+    def apply(self, settings: PoolSettings) -> None:
+        """Give the running pool other settings."""
+        raise NotImplementedError
+
+    def undo(self) -> PoolSettings:
+        """Go back to the settings before the last change; return them. Raises RequestError where there was none."""
+        if not self._history:
+            raise RequestError(f"the settings of pool {self.name} have not been changed; there is nothing to undo")
+        settings = self._history.pop()
+        self.apply(settings)
+        self._history.pop()  # going back is not a change to come back to
+        return settings
+
+    def adopt_settings(self) -> Config:
+        """Make the present settings those of the configuration, as when they have been saved; return it."""
+        self.config = replace(self.config, **{self.section: self.settings})
+        return self.config
+
     def _retuned(self, settings: PoolSettings) -> PoolSettings:
         """Take the settings that need no waiting; return the former ones."""
         before = self.settings
@@ -102,6 +122,7 @@ class BasePool(Generic[S]):
                 "connect again"
             )
         self.settings = settings
+        self._history.append(before)
         if (stock := self.pool) is not None:
             stock.timeout = settings.timeout
             stock.max_waiting = settings.max_waiting

@@ -74,6 +74,18 @@ def close_cached(connectable: Connectable) -> None:
     _close(connectable)
 
 
+def rekey(pool: PGPool | PGAsyncPool) -> None:
+    """Give a tuned pool the key of its present settings, so that a configuration which says the same finds it.
+
+    Another pool that already has that key keeps it.
+    """
+    config = pool.adopt_settings()
+    with _lock:
+        for key in [key for key, entry in _entries.items() if entry.connectable is pool]:
+            entry = _entries.pop(key)
+            _entries.setdefault(config.key(pool.connection_type), entry)
+
+
 def clear_cache() -> None:
     """Close everything and empty the cache."""
     with _lock:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10
 """Where the file names none: a mute host must not hold a person for minutes."""
 
+NOTICE_A_DEAD_CLIENT = {"client_connection_check_interval": "1000"}
+"""Milliseconds (PostgreSQL 14 and newer). Without it the query of a killed kernel runs on for as long as it takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
@@ -48,8 +51,8 @@ def connect_parameters(config: Config, connection_type: str) -> dict[str, Any]:
         # libpq ignores PGOPTIONS as soon as `options` is given, so it is carried over.
         given = parameters.get("options") or os.environ.get("PGOPTIONS", "")
         ours = startup_options(config.server_settings_for(connection_type))
-        if ours:
-            parameters["options"] = f"{given} {ours}".strip()
+        # Of two the server takes the last, so that what the file says wins.
+        parameters["options"] = f"{startup_options(NOTICE_A_DEAD_CLIENT)} {given} {ours}".strip()
     return parameters
 
 
@@ -62,16 +65,13 @@ def probe(config: Config, connection_type: str) -> ServerIdentity:
     """Open one connection, read who answered, close it.
 
     Raises psycopg.OperationalError with the server's own reason, and with the cure where the file still holds an
-    unresolved `${VAR}`.
+    unresolved `${VAR}` or the answer is PgBouncer's.
     """
     try:
         conn = psycopg.connect(**connect_parameters(config, connection_type))
     except psycopg.OperationalError as error:
-        if paths := unresolved_references(config):
-            raise psycopg.OperationalError(
-                f"{error}\n{', '.join(paths)} still holds a ${{VAR}} reference: connect with --resolve-env "
-                "(in Python: resolve_env=True)"
-            ) from error
+        if cure := _cure(config, str(error)):
+            raise psycopg.OperationalError(f"{error}\n{cure}") from error
         raise
     with conn:
         info = conn.info
@@ -82,3 +82,14 @@ def probe(config: Config, connection_type: str) -> ServerIdentity:
             version=info.parameter_status("server_version") or str(info.server_version),
             encrypted=conn.pgconn.ssl_in_use,
         )
+
+
+def _cure(config: Config, said: str) -> str | None:
+    if paths := unresolved_references(config):
+        return (
+            f"{', '.join(paths)} still holds a ${{VAR}} reference: connect with --resolve-env "
+            "(in Python: resolve_env=True)"
+        )
+    if "startup parameter" in said and not config.pgbouncer:  # PgBouncer has no SQLSTATE of its own for it
+        return "this looks like PgBouncer: write `pgbouncer: true` into the file"
+    return None

@@ -8,9 +8,18 @@ enters, when it is granted and when it ends, so a snapshot is true at the moment
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REMEMBERED = 10_000
+"""Durations kept for percentiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,29 @@ class Occupancy:
     max_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a pool has done since it was made.
+
+    `refused` counts requests that ended without a connection; `busy` is the mean number of connections in use;
+    `waits_s` and `holds_s` are the last 10,000 durations, ascending.
+    """
+
+    seconds: float
+    granted: int
+    refused: int
+    busy: float
+    waits_s: tuple[float, ...]
+    holds_s: tuple[float, ...]
+
+
+def quantile(ascending: Sequence[float], share: float) -> float:
+    """Return the smallest value that *share* of all do not exceed (nearest rank); NaN where there is none."""
+    if not ascending:
+        return math.nan
+    return ascending[min(len(ascending) - 1, max(0, math.ceil(share * len(ascending)) - 1))]
+
+
 @dataclass(slots=True)
 class Ledger:
     """The book of one pool. Every method may be called from any thread."""
@@ -70,6 +102,12 @@ class Ledger:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _waiting: dict[int, Ticket] = field(default_factory=dict)
     _held: dict[int, Ticket] = field(default_factory=dict)
+    _waits: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _holds: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _begun_at: float = field(default_factory=time.monotonic)
+    _granted: int = 0
+    _refused: int = 0
+    _held_s: float = 0.0
 
     def request(self, holder: Holder) -> Ticket:
         """Enter a request in the queue."""
@@ -85,12 +123,17 @@ class Ledger:
             ticket.granted_at = time.monotonic()
             ticket.backend_pid = backend_pid
             self._held[id(ticket)] = ticket
+            self._granted += 1
+            self._waits.append(ticket.granted_at - ticket.requested_at)
 
     def end(self, ticket: Ticket) -> None:
         """Strike the request out, granted or not; striking it out twice is harmless."""
         with self._lock:
-            self._waiting.pop(id(ticket), None)
-            self._held.pop(id(ticket), None)
+            if self._waiting.pop(id(ticket), None):
+                self._refused += 1
+            if self._held.pop(id(ticket), None):
+                self._holds.append(ticket.seconds())
+                self._held_s += self._holds[-1]
 
     def held(self) -> list[Ticket]:
         """Return the requests that hold a connection now, longest first."""
@@ -101,3 +144,11 @@ class Ledger:
         """Return the requests in the queue, longest wait first."""
         with self._lock:
             return list(self._waiting.values())
+
+    def usage(self) -> Usage:
+        """Return the account so far; what is held now counts as busy."""
+        with self._lock:
+            seconds = time.monotonic() - self._begun_at
+            held_s = self._held_s + sum(ticket.seconds() for ticket in self._held.values())
+            waits, holds = tuple(sorted(self._waits)), tuple(sorted(self._holds))
+            return Usage(seconds, self._granted, self._refused, held_s / max(seconds, 1e-9), waits, holds)

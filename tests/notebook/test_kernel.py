@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fix_notebook import run_in_kernel
+from fix_pools import until
 from fix_server import Server
 from jupyter_client.manager import KernelManager
 
@@ -138,6 +139,20 @@ def test_interrupting_the_wait_for_a_connection(kernel: Kernel, config_file: Pat
         "rows = []\nfor _ in range(3):\n    lease = pool.borrow(timeout=5); rows.append(lease)\n"
         "print(len(rows), 'rows')\nfor lease in rows: pool.give_back(lease)"
     )
+
+
+def test_the_query_of_a_killed_kernel_ends_at_the_server(kernel: Kernel, server: Server, config_file: Path) -> None:
+    name = "kernel-mid-query"
+    config_file.write_text(
+        config_file.read_text().replace("connection_settings:", f"connection_settings:\n  application_name: {name}")
+    )
+    kernel.run(LOAD)
+    kernel.run(f"%pgmonkey connect {config_file}")
+    kernel.client.execute("%pgmonkey SELECT count(*) FROM generate_series(1, 100000000000)")
+    active = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state = 'active'"
+    until(lambda: server.query(active) == [(1,)])
+    os.kill(kernel.pid, signal.SIGKILL)
+    assert gone(server, name, 3)  # without client_connection_check_interval it counts on for minutes
 
 
 @pytest.mark.parametrize("end", ["exit", "kill"])
