@@ -152,7 +152,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
                 reason = self._explain(error, timeout)
                 raise reason from reason.__cause__
             raise
-        self.ledger.grant(ticket, conn.info.backend_pid)
+        self.ledger.grant(ticket, conn.pgconn.backend_pid)
         return Lease(conn, ticket, stock)
 
     async def _take_for(self, future: Future[AsyncLease], ticket: Ticket, timeout: float | None) -> None:

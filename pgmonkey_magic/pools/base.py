@@ -64,7 +64,7 @@ class BasePool(Generic[S]):
         """The pool at this moment; all zero but the limits while it is disconnected."""
         stats = self.pool.get_stats() if self.pool else {}
         return Occupancy(
-            in_use=len(self.ledger.held()),
+            in_use=self.ledger.in_use,
             idle=stats.get("pool_available", 0),
             size=stats.get("pool_size", 0),
             waiting=len(self.ledger.waiting()),
@@ -136,6 +136,8 @@ class BasePool(Generic[S]):
         return now.in_use == 0 and now.idle == 0
 
     def _refuse_self_deadlock(self, thread_id: int, who: str) -> None:
+        if self.ledger.in_use < self.settings.max_size:
+            return  # the common case, at no cost
         mine = sum(ticket.thread_id == thread_id and ticket.holder.who == who for ticket in self.ledger.held())
         if mine >= self.settings.max_size:
             raise unavailable.self_deadlock(self)

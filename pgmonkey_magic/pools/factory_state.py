@@ -115,7 +115,8 @@ class TracedConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
         """Note what the conversation may leave behind, then hold it."""
-        self.trace = max(self.trace, _trace_of_conversation(gen))
+        if (trace := _trace_of_conversation(gen)) is not Trace.NONE:
+            self.trace = max(self.trace, trace)
         return super().wait(gen, *args, **kwargs)
 
 
@@ -127,30 +128,35 @@ class TracedAsyncConnection(psycopg.AsyncConnection[Any]):
 
     async def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
         """Note what the conversation may leave behind, then hold it."""
-        self.trace = max(self.trace, _trace_of_conversation(gen))
+        if (trace := _trace_of_conversation(gen)) is not Trace.NONE:
+            self.trace = max(self.trace, trace)
         return await super().wait(gen, *args, **kwargs)
 
 
 def remember(conn: Any) -> None:
     """Keep what a fresh connection looks like on the client's side, for `restore`."""
     conn.factory = {name: getattr(conn, name) for name in (*PUBLIC, *PRIVATE)}
+    conn.factory |= {"trace": Trace.NONE, "_begin_statement": b""}
+    conn.factory_prepares = conn.prepare_threshold, conn.prepared_max
     conn.trace = Trace.NONE
 
 
-PUBLIC = ("row_factory", "cursor_factory", "server_cursor_factory", "prepare_threshold", "prepared_max")
+PUBLIC = ("row_factory", "cursor_factory", "server_cursor_factory")
 PRIVATE = ("_autocommit", "_isolation_level", "_read_only", "_deferrable", "_adapters")
 """Set without their properties, whose setters are coroutines on an async connection; the connection is IDLE."""
 
 
 def restore(conn: Any) -> None:
     """Give a connection its client side back: factories, adapters, transaction settings, handlers."""
-    for name, value in conn.factory.items():
-        setattr(conn, name, value)
-    conn._begin_statement = b""  # noqa: SLF001
-    conn._notice_handlers.clear()  # noqa: SLF001
-    conn._notify_handlers.clear()  # noqa: SLF001
-    conn._notifies_backlog = deque()  # noqa: SLF001
-    conn.trace = Trace.NONE
+    vars(conn).update(conn.factory)  # at once, because this is a part of every borrow
+    if conn._notice_handlers:  # noqa: SLF001
+        conn._notice_handlers.clear()  # noqa: SLF001
+    if conn._notify_handlers:  # noqa: SLF001
+        conn._notify_handlers.clear()  # noqa: SLF001
+    if conn._notifies_backlog or conn._notifies_backlog is None:  # noqa: SLF001
+        conn._notifies_backlog = deque()  # noqa: SLF001
+    if (conn.prepare_threshold, conn.prepared_max) != conn.factory_prepares:
+        conn.prepare_threshold, conn.prepared_max = conn.factory_prepares
 
 
 def must_reset(conn: Any) -> bool:

@@ -57,7 +57,7 @@ def refuse_aborted(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any])
 
     COMMIT would be answered with ROLLBACK and no error: rows lost without a word.
     """
-    if conn.info.transaction_status == TransactionStatus.INERROR:
+    if conn.pgconn.transaction_status == TransactionStatus.INERROR:
         raise errors.InFailedSqlTransaction(
             "the block ended normally, but an error inside it had aborted the transaction: nothing was committed; "
             "let the error out of the block, or put conn.transaction() around the part that may fail"

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,11 +34,14 @@ class Holder:
     @classmethod
     def current(cls) -> Holder:
         """Return the running asyncio task, or else the running thread."""
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
-        return cls(f"task {task.get_name()}" if task else f"thread {threading.current_thread().name}")
+        # Asked first, because outside of a loop `current_task` answers with an exception, at the cost of a borrow.
+        task = asyncio.current_task() if asyncio._get_running_loop() else None  # noqa: SLF001 - in asyncio's __all__
+        return _holder(f"task {task.get_name()}" if task else f"thread {threading.current_thread().name}")
+
+
+@lru_cache(maxsize=1024)
+def _holder(who: str) -> Holder:
+    return Holder(who)
 
 
 @dataclass(slots=True, eq=False)
@@ -112,8 +116,7 @@ class Ledger:
     def request(self, holder: Holder) -> Ticket:
         """Enter a request in the queue."""
         ticket = Ticket(holder, threading.get_ident(), time.monotonic())
-        with self._lock:
-            self._waiting[id(ticket)] = ticket
+        self._waiting[id(ticket)] = ticket  # one step of the interpreter: needs no lock
         return ticket
 
     def grant(self, ticket: Ticket, backend_pid: int) -> None:
@@ -135,6 +138,11 @@ class Ledger:
                 self._holds.append(ticket.seconds())
                 self._held_s += self._holds[-1]
 
+    @property
+    def in_use(self) -> int:
+        """How many requests hold a connection now."""
+        return len(self._held)
+
     def held(self) -> list[Ticket]:
         """Return the requests that hold a connection now, longest first."""
         with self._lock:
@@ -143,7 +151,7 @@ class Ledger:
     def waiting(self) -> list[Ticket]:
         """Return the requests in the queue, longest wait first."""
         with self._lock:
-            return list(self._waiting.values())
+            return list(self._waiting.copy().values())
 
     def usage(self) -> Usage:
         """Return the account so far; what is held now counts as busy."""

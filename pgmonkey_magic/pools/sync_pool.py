@@ -53,6 +53,8 @@ class PGPool(BasePool[SyncStockPool]):
         self._opened()
 
     def _opened(self) -> SyncStockPool:
+        if (stock := self.pool) is not None:
+            return stock
         with self._opening:
             if (stock := self.pool) is None:
                 arguments = stock_arguments(self.settings, self._parameters, pgbouncer=self.config.pgbouncer)
@@ -135,7 +137,7 @@ class PGPool(BasePool[SyncStockPool]):
                 reason = self._explain(error, timeout)
                 raise reason from reason.__cause__
             raise
-        self.ledger.grant(ticket, conn.info.backend_pid)
+        self.ledger.grant(ticket, conn.pgconn.backend_pid)
         return Lease(conn, ticket, stock)
 
     def _is_usable(self, conn: TracedConnection, deadline: float) -> bool:
