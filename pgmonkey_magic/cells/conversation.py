@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
+from pgmonkey_magic.pools import Trace, trace_of
 from pgmonkey_magic.results import Answer, Reader, query
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic
         # Readers before COMMIT: a SET LOCAL of the time zone is still in force here.
         statements = tuple(_statement(conn, result) for result in answer.results)
         if pgconn.transaction_status != TransactionStatus.IDLE:
-            execute_s += _elapsed((yield from _commit(pgconn)))
+            execute_s += yield from _commit(pgconn, writes=trace_of(request.sql) is not Trace.NONE)
         execute_s += answer.first_byte_at - answer.sent_at
         return Transcript(statements, execute_s, answer.complete_at - answer.first_byte_at)
     except BaseException:
@@ -74,21 +75,34 @@ def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic
 
 
 class CommitLost(Exception):  # noqa: N818 - what happened; the job words it for people
-    """The connection was lost after COMMIT was sent and before its answer came."""
+    """The connection was lost after COMMIT was sent and before its answer came.
+
+    `xid` is the transaction's number, by which the server can be asked; None where it had written nothing.
+    """
+
+    def __init__(self, xid: str | None) -> None:
+        super().__init__(xid)
+        self.xid = xid
 
 
-def _commit(pgconn: Any) -> PQGen[Answer]:
+def _commit(pgconn: Any, *, writes: bool) -> PQGen[float]:
+    """Commit and return the seconds that it took."""
+    spent_s, xid = 0.0, None
+    if writes and pgconn.transaction_status == TransactionStatus.INTRANS:
+        # Asked for before COMMIT, because nothing can be asked on a line that was cut.
+        answer = yield from query(pgconn, b"SELECT pg_catalog.pg_current_xact_id_if_assigned()")
+        spent_s, xid = _elapsed(answer), answer.results[0].get_value(0, 0)
     try:
         answer = yield from query(pgconn, b"COMMIT")
     except psycopg.OperationalError as error:
         if pgconn.status == ConnStatus.BAD:
-            raise CommitLost from error
+            raise CommitLost(xid.decode() if xid else None) from error
         raise
     if answer.results[-1].command_status == b"ROLLBACK":
         raise psycopg.errors.InFailedSqlTransaction(
             "the cell left its transaction aborted: the server rolled it back, nothing was committed"
         )
-    return answer
+    return spent_s + _elapsed(answer)
 
 
 def _elapsed(answer: Answer) -> float:

@@ -22,6 +22,7 @@ from pgmonkey_magic.cells import sqlerror
 from pgmonkey_magic.cells.conversation import MAX_NOTICES, CommitLost, Transcript, converse
 from pgmonkey_magic.cells.conversion import Borrow, convert
 from pgmonkey_magic.errors import PgMonkeyError, RequestError
+from pgmonkey_magic.pools import transaction_outcome
 from pgmonkey_magic.results import CopyRefused
 
 if TYPE_CHECKING:
@@ -176,7 +177,9 @@ class Job:
                 "borrowed connection (`with pool as conn:`)"
             ) from error
         except CommitLost as error:
-            raise sqlerror.commit_lost(self.request) from error.__cause__
+            pool = self._pool
+            outcome = error.xid and transaction_outcome(pool.config, pool.connection_type, error.xid)
+            raise sqlerror.commit_lost(self.request, outcome) from error.__cause__
         except PgMonkeyError:
             raise
         except psycopg.Error as error:

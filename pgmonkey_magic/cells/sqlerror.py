@@ -31,8 +31,16 @@ def explain(error: psycopg.Error, request: Request) -> SQLError:
     return SQLError(message, detail=tuple(detail), sqlstate=error.sqlstate, diag=diag, statement=request.sql)
 
 
-def commit_lost(request: Request) -> SQLError:
-    """Return the error for a connection that broke between COMMIT and its answer."""
+def commit_lost(request: Request, outcome: str | None) -> SQLError:
+    """Return the error for a connection that broke between COMMIT and its answer.
+
+    *outcome* is what pg_xact_status said: `committed`, `aborted` or None.
+    """
+    cut = "the connection was lost while the cell's transaction was being committed; the server says that it was"
+    if outcome == "committed":
+        return SQLError(f"{cut} committed: do not run the cell again for its changes", statement=request.sql)
+    if outcome == "aborted":
+        return SQLError(f"{cut} rolled back: nothing has changed, run the cell again", statement=request.sql)
     return SQLError(
         "the connection was lost while the server was committing: whether it did is not known; look at the data before "
         "you run the cell again",

@@ -11,7 +11,8 @@ This is the only room that imports psycopg_pool.
 
 from pgmonkey_magic.pools.async_pool import PGAsyncPool
 from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, close_cached, get_cached, rekey
-from pgmonkey_magic.pools.connecting import ServerIdentity, connect_parameters, probe
+from pgmonkey_magic.pools.connecting import ServerIdentity, connect_parameters, probe, transaction_outcome
+from pgmonkey_magic.pools.factory_state import Trace, trace_of
 from pgmonkey_magic.pools.lease import Lease, Talk
 from pgmonkey_magic.pools.ledger import Holder, Occupancy, Usage, quantile
 from pgmonkey_magic.pools.manager import PGConnectionManager
@@ -32,6 +33,7 @@ __all__ = [
     "PoolUnavailable",
     "ServerIdentity",
     "Talk",
+    "Trace",
     "Usage",
     "cached_entries",
     "clear_cache",
@@ -41,4 +43,6 @@ __all__ = [
     "probe",
     "quantile",
     "rekey",
+    "trace_of",
+    "transaction_outcome",
 ]
