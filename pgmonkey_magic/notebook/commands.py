@@ -45,7 +45,8 @@ class Commands:
             name=_demo_name(command.options.value("type")),
             connection_type=command.options.value("type"),
         )
-        _say(named, identity, "embedded; it and its data are gone when the last notebook that uses it ends")
+        _say(named, identity, "embedded")
+        print("the server and its data are gone when the last notebook that uses it has ended")  # noqa: T201
 
     def _connect(self, command: Command) -> None:
         named, identity = self._session.connect_file(
