@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic import tuning
 from pgmonkey_magic.config import save_settings
-from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.errors import ConfigError, RequestError
 from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS, Command, Option, near_subcommand
 from pgmonkey_magic.pools import quantile, rekey
 
@@ -132,7 +132,12 @@ class Commands:
         if planned.changes:
             pool.apply(planned.settings)
         if (path := command.options.value("save")) is not None:
-            save_settings(path, {pool.section: changed_settings(pool)})
+            try:
+                save_settings(path, {pool.section: changed_settings(pool)})
+            except ConfigError:
+                if planned.changes:
+                    pool.undo()  # what could not be done as a whole is not done by half
+                raise
             rekey(pool)
             print(f"the settings of pool {named.name} are written to {path}")  # noqa: T201
         elif not planned.changes:

@@ -140,11 +140,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
             if self._down():
                 await self._retry_now(stock, deadline)
             conn = await stock.getconn(timeout)
-            while not await self._is_usable(conn, deadline):
-                await conn.close()
-                await stock.putconn(conn)
-                # What killed this one, such as a restart, killed others: nobody shall meet them one by one.
-                await stock.sweep()
+            while not await self._is_usable_or_discarded(stock, conn, deadline):
                 conn = await stock.getconn(deadline - time.monotonic())
         except BaseException as error:
             self.ledger.end(ticket)
@@ -164,6 +160,25 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
             return
         if not deliver(future, lease):
             await self.give_back(lease)
+
+    async def _is_usable_or_discarded(
+        self, stock: AsyncStockPool, conn: TracedAsyncConnection, deadline: float
+    ) -> bool:
+        usable = False
+        try:
+            usable = await self._is_usable(conn, deadline)
+        finally:
+            # Also when this task is cancelled in the middle of the check. In a task of its own, because cancelled half
+            # way it would lose this connection, and the idle ones that a sweep has in its hands.
+            if not usable:
+                await asyncio.shield(asyncio.wrap_future(submit(self._discard(stock, conn))))
+        return usable
+
+    async def _discard(self, stock: AsyncStockPool, conn: TracedAsyncConnection) -> None:
+        await conn.close()
+        await stock.putconn(conn)
+        # What killed this one, such as a restart, killed others: nobody shall meet them one by one.
+        await stock.sweep()
 
     async def _is_usable(self, conn: TracedAsyncConnection, deadline: float) -> bool:
         if is_dead(conn):

@@ -77,13 +77,13 @@ def close_cached(connectable: Connectable) -> None:
 def rekey(pool: PGPool | PGAsyncPool) -> None:
     """Give a tuned pool the key of its present settings, so that a configuration which says the same finds it.
 
-    Another pool that already has that key keeps it.
+    Another pool that already has that key keeps it, and this one its old key, by which it is closed at the end.
     """
-    config = pool.adopt_settings()
+    new = pool.adopt_settings().key(pool.connection_type)
     with _lock:
-        for key in [key for key, entry in _entries.items() if entry.connectable is pool]:
-            entry = _entries.pop(key)
-            _entries.setdefault(config.key(pool.connection_type), entry)
+        old = next((key for key, entry in _entries.items() if entry.connectable is pool), None)
+        if old is not None and new not in _entries:
+            _entries[new] = _entries.pop(old)
 
 
 def clear_cache() -> None:

@@ -35,6 +35,7 @@ RESET = (
 )
 """DISCARD ALL without DEALLOCATE ALL, which would break psycopg's own prepared statements."""
 RESET_TIMEOUT_S = 2.0
+CACHED_LENGTH = 4096
 
 
 class Trace(IntEnum):
@@ -67,9 +68,14 @@ _HARMLESS_CALLS = frozenset(
 )
 
 
-@lru_cache(maxsize=2048)
 def trace_of(statement: str | bytes) -> Trace:
     """Return what running *statement* may leave behind; NONE only where it is certain."""
+    # A long text would sit in the cache for the life of the process.
+    return (_judged if len(statement) <= CACHED_LENGTH else _judged.__wrapped__)(statement)
+
+
+@lru_cache(maxsize=2048)
+def _judged(statement: str | bytes) -> Trace:
     text = statement.decode("utf-8", "replace") if isinstance(statement, bytes) else statement
     if _PREPARES.search(text):
         return Trace.PREPARED

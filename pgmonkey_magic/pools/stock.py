@@ -80,7 +80,7 @@ def _refusal(error: psycopg.Error) -> ConnectFailed:
 
 
 class _Counting:
-    """The arithmetic of a pool. Every method but `retune` is called with the pool's lock held."""
+    """The arithmetic of a pool. Every method is called with the pool's lock held, or on its loop."""
 
     _pool: deque[Any]
     _waiting: deque[Any]
@@ -176,6 +176,11 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         for conn in closing:
             self._close_connection(conn)
 
+    def set_max_lifetime(self, seconds: float) -> None:
+        """Set the age at which a connection is replaced, also for those that exist."""
+        with self._lock:  # a worker may be adding a connection to those
+            super().set_max_lifetime(seconds)
+
     def set_max_idle(self, seconds: float) -> None:
         """Set after which time without need a connection is closed; counted from now."""
         self.max_idle = seconds
@@ -231,7 +236,8 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
                 client.fail(_refusal(error))
             raise
         self._watch.succeeded()
-        self._known.add(conn)
+        with self._lock:
+            self._known.add(conn)
         remember(conn)
         return conn
 

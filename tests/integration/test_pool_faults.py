@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pgmonkey_magic import PGConnectionManager, PoolUnavailable, RequestError
 from pgmonkey_magic.demo.cluster import Cluster
+from pgmonkey_magic.pools.loop import submit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -327,3 +328,32 @@ def test_reading_costs_no_reset(kind: Kind, server: Any) -> None:
     with kind.block(pool) as block:
         assert block.execute("SELECT count(*) FROM pg_class") != []
         assert block.conn.trace == 0
+
+
+@pytest.mark.parametrize("where", ["a loop of its own", "the pool's loop"])
+def test_a_task_cancelled_in_the_middle_of_a_check_loses_no_connection(server: Any, where: str) -> None:
+    kind = Kind("async_pool")
+    pool = kind.open(
+        server.config(application_name="check"), min_size=2, max_size=2, timeout=20, check_on_checkout=True
+    )
+    until(lambda: pool.occupancy.idle == 2)
+    time.sleep(0.6)  # they are not asked again at once
+    pids = backends(server, "check")
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(pool.borrow())
+        await asyncio.sleep(0.3)
+        assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)  # backends of the test's own server
+    try:
+        asyncio.run(cancelled()) if where == "a loop of its own" else submit(cancelled()).result()
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    borrowable(kind, pool, 2)
+    PGConnectionManager().clear_cache()

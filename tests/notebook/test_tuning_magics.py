@@ -37,6 +37,7 @@ def test_tune_applies_now_and_says_what_changes_when(connected: Shell) -> None:
         ("tune max_size=0", ConfigError, "at least 1"),
         ("tune min_size=9", ConfigError, "min_size"),
         ("tune test other", RequestError, "key=value"),
+        ("tune max_size=4 --save nowhere.yaml", ConfigError, "does not exist"),
         ("tune --undo", RequestError, "nothing to undo"),
         ("tune max_size=90000", RequestError, "--yes"),
         ("audit --processes some", RequestError, "whole number"),
