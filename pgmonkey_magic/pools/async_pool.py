@@ -141,6 +141,8 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
                 await self._retry_now(stock, deadline)
             conn = await stock.getconn(timeout)
             while not await self._is_usable_or_discarded(stock, conn, deadline):
+                if self._down():  # the attempt to replace it has failed already, before we queued for its result
+                    await self._retry_now(stock, deadline)
                 conn = await stock.getconn(deadline - time.monotonic())
         except BaseException as error:
             self.ledger.end(ticket)

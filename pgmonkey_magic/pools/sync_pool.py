@@ -130,6 +130,8 @@ class PGPool(BasePool[SyncStockPool]):
                 stock.putconn(conn)
                 # What killed this one, such as a restart, killed others: nobody shall meet them one by one.
                 stock.sweep()
+                if self._down():  # the attempt to replace it has failed already, before we queued for its result
+                    self._retry_now(stock, deadline)
                 conn = stock.getconn(deadline - time.monotonic())
         except BaseException as error:
             self.ledger.end(ticket)
