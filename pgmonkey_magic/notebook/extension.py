@@ -6,14 +6,15 @@ followed by a load in the same cell, so an unload only closes when the cell has 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.notebook.display import register_formatters
 from pgmonkey_magic.notebook.magics import PgMonkey
-from pgmonkey_magic.pools import clear_cache
+from pgmonkey_magic.pools import clear_cache, reclaim
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 NAME = "pgmonkey"
 
@@ -28,6 +29,8 @@ def load(shell: InteractiveShell) -> None:
     manager.magics["line"][NAME] = manager.magics["cell"][NAME] = magics.pgmonkey
     _stop_listening(shell, magics)
     shell.events.register("post_run_cell", magics.show_footers)
+    shell.events.register("pre_run_cell", _Running.begin)
+    shell.events.register("post_run_cell", _Running.end)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -46,6 +49,26 @@ def unload(shell: InteractiveShell) -> None:
     shell.events.register("post_run_cell", close_unless_loaded)
 
 
+class _Running:
+    """The running cell. When it ends by an interrupt, no `with` block that began in it is running any more."""
+
+    since = 0.0
+
+    @classmethod
+    def begin(cls, _: object) -> None:
+        cls.since = time.monotonic()
+
+    @classmethod
+    def end(cls, result: ExecutionResult) -> None:
+        if isinstance(result.error_in_exec, KeyboardInterrupt):
+            reclaim(cls.since)
+
+
 def _stop_listening(shell: InteractiveShell, magics: PgMonkey) -> None:
-    if magics.show_footers in shell.events.callbacks["post_run_cell"]:
-        shell.events.unregister("post_run_cell", magics.show_footers)
+    for event, callback in (
+        ("post_run_cell", magics.show_footers),
+        ("pre_run_cell", _Running.begin),
+        ("post_run_cell", _Running.end),
+    ):
+        if callback in shell.events.callbacks[event]:
+            shell.events.unregister(event, callback)

@@ -4,13 +4,13 @@
                      ├─ async_pool ─┼─ stock (psycopg_pool's private names) ─ connecting (libpq parameters)
                      └─ single ─────┘
     lease, ledger, unavailable: who holds what, and what to say when nothing is left
-    loop: the private event-loop thread on which every async pool lives
+    loop, interrupts: the private event-loop thread on which every async pool lives; helpers for the main thread
 
 This is the only room that imports psycopg_pool.
 """
 
 from pgmonkey_magic.pools.async_pool import PGAsyncPool
-from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, close_cached, get_cached, rekey
+from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, close_cached, get_cached, reclaim, rekey
 from pgmonkey_magic.pools.connecting import ServerIdentity, connect_parameters, probe, transaction_outcome
 from pgmonkey_magic.pools.factory_state import Trace, trace_of
 from pgmonkey_magic.pools.lease import Lease, Talk
@@ -42,6 +42,7 @@ __all__ = [
     "get_cached",
     "probe",
     "quantile",
+    "reclaim",
     "rekey",
     "trace_of",
     "transaction_outcome",

@@ -20,9 +20,10 @@ import psycopg
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
 from pgmonkey_magic.pools.factory_state import TracedAsyncConnection, trace_of
+from pgmonkey_magic.pools.interrupts import may_be_interrupted
 from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
 from pgmonkey_magic.pools.ledger import Holder, Ticket
-from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, needs_proof
+from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.loop import on_pool_loop, submit
 from pgmonkey_magic.pools.stock import AsyncStockPool, ConnectFailed, stock_arguments
 
@@ -105,45 +106,57 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         Raises PoolUnavailable. Pair it with `give_back`; `async with pool as conn:` does both.
         """
         holder = holder or Holder.current()
-        self._refuse_self_deadlock(threading.get_ident(), holder.who)
-        ticket = self.ledger.request(holder)
+        thread_id = threading.get_ident()
+        self._refuse_self_deadlock(thread_id, holder.who)
+        ticket = self.ledger.request(holder, thread_id)
         if on_pool_loop():
             return await self._take(ticket, timeout)
+        lease = None if may_be_interrupted() else self._take_at_once(ticket)
+        if lease is None:
+            lease = await self._take_over_there(ticket, timeout)
+        lease.conn.lock = asyncio.Lock()
+        return lease
+
+    def _take_at_once(self, ticket: Ticket) -> AsyncLease | None:
+        """Take an idle connection, if there is one and nothing to wait for; on any loop."""
+        if (stock := self.pool) is None or (conn := stock.take_idle(self._is_fit)) is None:
+            return None
+        self.ledger.grant(ticket, conn.pgconn.backend_pid)
+        return Lease(conn, ticket, stock)
+
+    async def _take_over_there(self, ticket: Ticket, timeout: float | None) -> AsyncLease:
+        """Have the pools' loop take a connection, wait for it on this one."""
         future: Future[AsyncLease] = Future()
         errand = submit(self._take_for(future, ticket, timeout))
         try:
-            lease = await asyncio.wrap_future(future)
+            return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if not future.cancel() and not future.exception():
                 await self.give_back(future.result())
             errand.cancel()
             raise
-        lease.conn.lock = asyncio.Lock()
-        return lease
 
     async def give_back(self, lease: AsyncLease) -> None:
         """Return a connection; a spoiled or broken one is closed and replaced. Cancellation does not stop it."""
-        self.ledger.end(lease.ticket)
-        lease.conn.lock = asyncio.Lock()
+        if not may_be_interrupted() and not lease.spoiled:
+            self.ledger.end(lease.ticket)
+            lease.conn.lock = asyncio.Lock()
+            if lease.lender.put_idle(lease.conn):
+                return
         await _elsewhere(self._put(lease))
 
     async def _put(self, lease: AsyncLease) -> None:
+        self.ledger.end(lease.ticket)
+        lease.conn.lock = asyncio.Lock()
         if lease.spoiled:
             await lease.conn.close()
         await lease.lender.putconn(lease.conn)
 
     async def _take(self, ticket: Ticket, timeout: float | None) -> AsyncLease:
         timeout = self.settings.timeout if timeout is None else timeout
-        deadline = time.monotonic() + timeout
         try:
             stock = await self._opened()
-            if self._down():
-                await self._retry_now(stock, deadline)
-            conn = await stock.getconn(timeout)
-            while not await self._is_usable_or_discarded(stock, conn, deadline):
-                if self._down():  # the attempt to replace it has failed already, before we queued for its result
-                    await self._retry_now(stock, deadline)
-                conn = await stock.getconn(deadline - time.monotonic())
+            conn = stock.take_idle(self._is_fit) or await self._take_patiently(stock, time.monotonic() + timeout)
         except BaseException as error:
             self.ledger.end(ticket)
             if isinstance(error, (ConnectFailed, psycopg.Error)):
@@ -152,6 +165,14 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
             raise
         self.ledger.grant(ticket, conn.pgconn.backend_pid)
         return Lease(conn, ticket, stock)
+
+    async def _take_patiently(self, stock: AsyncStockPool, deadline: float) -> TracedAsyncConnection:
+        while True:
+            if self._down():  # also when the attempt to replace a dead one has failed before we could queue for it
+                await self._retry_now(stock, deadline)
+            conn = await stock.getconn(deadline - time.monotonic())
+            if await self._is_usable_or_discarded(stock, conn, deadline):
+                return conn
 
     async def _take_for(self, future: Future[AsyncLease], ticket: Ticket, timeout: float | None) -> None:
         try:
@@ -183,6 +204,8 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         await stock.sweep()
 
     async def _is_usable(self, conn: TracedAsyncConnection, deadline: float) -> bool:
+        if is_warm(conn):
+            return True
         if is_dead(conn):
             return False
         if self.settings.check_on_checkout and needs_proof(conn):

@@ -18,6 +18,7 @@ from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import unavailable
 from pgmonkey_magic.pools.connecting import connect_parameters
 from pgmonkey_magic.pools.ledger import Ledger, Occupancy
+from pgmonkey_magic.pools.liveness import is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, ConnectWatch
 
 if TYPE_CHECKING:
@@ -141,6 +142,10 @@ class BasePool(Generic[S]):
         mine = sum(ticket.thread_id == thread_id and ticket.holder.who == who for ticket in self.ledger.held())
         if mine >= self.settings.max_size:
             raise unavailable.self_deadlock(self)
+
+    def _is_fit(self, conn: Any) -> bool:
+        """Tell whether an idle connection can be handed out without waiting for anything."""
+        return is_warm(conn) or not (is_dead(conn) or (self.settings.check_on_checkout and needs_proof(conn)))
 
     def _down(self) -> bool:
         return self._watch.error is not None and self._nobody_can_serve()

@@ -86,6 +86,13 @@ def rekey(pool: PGPool | PGAsyncPool) -> None:
             _entries[new] = _entries.pop(old)
 
 
+def reclaim(since: float) -> None:
+    """Give back what an interrupt has kept the `with` blocks of this thread from giving back (see PGPool.reclaim)."""
+    for entry in cached_entries().values():
+        if isinstance(entry.connectable, PGPool):
+            entry.connectable.reclaim(since)
+
+
 def clear_cache() -> None:
     """Close everything and empty the cache."""
     with _lock:

@@ -9,7 +9,8 @@ What stays unseen is such a function behind a view, an operator or a cast.
 
 Private names of psycopg used: `Cursor._execute_gen`, `Connection._commit_gen`, `_rollback_gen` and
 `BaseTransaction._enter_gen`, `_exit_gen` to recognise a conversation (where they are gone, every use counts as a
-trace); and the attributes in `restore`. `tests/unit/test_factory_state.py` fails when one of them is gone.
+trace); and the attributes in `_SETTINGS`, `_HANDLERS`, `restore` and `_are_global`. `tests/unit/test_factory_state.py`
+fails when one of them is gone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import re
 from collections import deque
 from enum import IntEnum
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -90,8 +92,9 @@ def _code(owner: Any, name: str) -> Any:
 
 
 _EXECUTE = _code(psycopg.Cursor, "_execute_gen")
+# By identity, because the hash of a code object is computed from all of its code, each time.
 _TRACELESS = frozenset(
-    _code(owner, name)
+    id(_code(owner, name))
     for owner, name in (
         (psycopg.Connection, "_commit_gen"),
         (psycopg.Connection, "_rollback_gen"),
@@ -104,13 +107,18 @@ _TRACELESS = frozenset(
 
 def _trace_of_conversation(gen: Any) -> Trace:
     code = getattr(gen, "gi_code", None)
-    if code is not None and code in _TRACELESS:
+    if code is None:
+        return Trace.SESSION
+    if id(code) in _TRACELESS:
         return Trace.NONE
-    if code is not None and code is _EXECUTE and gen.gi_frame is not None:
+    if code is _EXECUTE and gen.gi_frame is not None:
         statement = gen.gi_frame.f_locals.get("query")
         if isinstance(statement, (str, bytes)):
             return trace_of(statement)
     return Trace.SESSION
+
+
+_WAIT, _AWAIT = psycopg.Connection.wait, psycopg.AsyncConnection.wait
 
 
 class TracedConnection(psycopg.Connection[Any]):
@@ -123,7 +131,7 @@ class TracedConnection(psycopg.Connection[Any]):
         """Note what the conversation may leave behind, then hold it."""
         if (trace := _trace_of_conversation(gen)) is not Trace.NONE:
             self.trace = max(self.trace, trace)
-        return super().wait(gen, *args, **kwargs)
+        return _WAIT(self, gen, *args, **kwargs)
 
 
 class TracedAsyncConnection(psycopg.AsyncConnection[Any]):
@@ -136,33 +144,50 @@ class TracedAsyncConnection(psycopg.AsyncConnection[Any]):
         """Note what the conversation may leave behind, then hold it."""
         if (trace := _trace_of_conversation(gen)) is not Trace.NONE:
             self.trace = max(self.trace, trace)
-        return await super().wait(gen, *args, **kwargs)
+        return await _AWAIT(self, gen, *args, **kwargs)
+
+
+_SETTINGS = (
+    *("row_factory", "cursor_factory", "server_cursor_factory", "prepare_threshold", "prepared_max"),
+    *("_autocommit", "_isolation_level", "_read_only", "_deferrable"),
+)
+_HANDLERS = ("_notice_handlers", "_notify_handlers", "_notifies_backlog")
+_client_side = attrgetter(*_SETTINGS, *_HANDLERS)
 
 
 def remember(conn: Any) -> None:
     """Keep what a fresh connection looks like on the client's side, for `restore`."""
-    conn.factory = {name: getattr(conn, name) for name in (*PUBLIC, *PRIVATE)}
-    conn.factory |= {"trace": Trace.NONE, "_begin_statement": b""}
-    conn.factory_prepares = conn.prepare_threshold, conn.prepared_max
     conn.trace = Trace.NONE
-
-
-PUBLIC = ("row_factory", "cursor_factory", "server_cursor_factory")
-PRIVATE = ("_autocommit", "_isolation_level", "_read_only", "_deferrable", "_adapters")
-"""Set without their properties, whose setters are coroutines on an async connection; the connection is IDLE."""
+    conn.factory = (*attrgetter(*_SETTINGS)(conn), [], [], deque())
 
 
 def restore(conn: Any) -> None:
-    """Give a connection its client side back: factories, adapters, transaction settings, handlers."""
-    vars(conn).update(conn.factory)  # at once, because this is a part of every borrow
-    if conn._notice_handlers:  # noqa: SLF001
-        conn._notice_handlers.clear()  # noqa: SLF001
-    if conn._notify_handlers:  # noqa: SLF001
-        conn._notify_handlers.clear()  # noqa: SLF001
-    if conn._notifies_backlog or conn._notifies_backlog is None:  # noqa: SLF001
-        conn._notifies_backlog = deque()  # noqa: SLF001
-    if (conn.prepare_threshold, conn.prepared_max) != conn.factory_prepares:
-        conn.prepare_threshold, conn.prepared_max = conn.factory_prepares
+    """Give a connection, which is IDLE, its client side back: factories, adapters, transaction settings, handlers."""
+    conn.trace = Trace.NONE
+    if conn._adapters and not _are_global(conn._adapters):  # noqa: SLF001
+        conn._adapters = None  # noqa: SLF001 - psycopg makes new ones when they are needed
+    if _client_side(conn) == conn.factory:
+        return  # what nearly every borrower leaves, so that this costs no more than a look
+    conn._notice_handlers.clear()  # noqa: SLF001
+    conn._notify_handlers.clear()  # noqa: SLF001
+    settings = dict(zip(_SETTINGS, conn.factory, strict=False))
+    conn.prepare_threshold, conn.prepared_max = settings.pop("prepare_threshold"), settings.pop("prepared_max")
+    # Not by their properties, whose setters are coroutines on an async connection.
+    vars(conn).update(settings, _begin_statement=b"", _notifies_backlog=deque())
+
+
+def _are_global(adapters: Any) -> bool:
+    """Tell whether a connection's adapters are psycopg's global ones as they are now.
+
+    Until one is registered a connection shares the tables of the global map, so this compares by identity.
+    """
+    every = psycopg.adapters
+    return (
+        adapters._loaders == every._loaders  # noqa: SLF001
+        and adapters._dumpers == every._dumpers  # noqa: SLF001
+        and adapters._dumpers_by_oid == every._dumpers_by_oid  # noqa: SLF001
+        and adapters.types._registry is every.types._registry  # noqa: SLF001
+    )
 
 
 def must_reset(conn: Any) -> bool:

@@ -113,9 +113,9 @@ class Ledger:
     _refused: int = 0
     _held_s: float = 0.0
 
-    def request(self, holder: Holder) -> Ticket:
-        """Enter a request in the queue."""
-        ticket = Ticket(holder, threading.get_ident(), time.monotonic())
+    def request(self, holder: Holder, thread_id: int) -> Ticket:
+        """Enter a request of the thread in the queue."""
+        ticket = Ticket(holder, thread_id, time.monotonic())
         self._waiting[id(ticket)] = ticket  # one step of the interpreter: needs no lock
         return ticket
 

@@ -1,5 +1,6 @@
 """psycopg_pool's pools, corrected where they lose count, queue in vain or hide the reason.
 
+    take_idle    what is idle is taken, and put back, from any thread or loop without a hop or a wait
     resize       never more than max_size, the surplus closed at once, the queue served at once
     _connect     a failure to connect reaches the waiting requests at once, with its reason
     retry_now    a server that is back is used at once, not at the end of a pause between attempts
@@ -11,20 +12,23 @@ What only counts stands once, in `_Counting`; it is called with the pool's lock 
 The two pools below it add the waiting and are twins, line by line.
 
 Private names used, all of psycopg_pool 3.3: `_pool`, `_waiting`, `_lock`, `_closed`, `_nconns`, `_nconns_min`,
-`_growing`, `_min_size`, `_max_size`, `_sched`, `_check_size`, `_connect`, `_add_connection`, `_add_to_pool`,
-`_close_connection`, `_shrink_pool`, `_putconn`, `_return_connection`, `_reset_connection`, `_jitter`, `AddConnection`,
-`ReturnConnection`, `ShrinkPool`, `WaitingClient.set` and `.fail`; of its
-connections `_pool`, `_created_at` and `_expire_at`. `tests/unit/test_stock.py` fails when one of them is gone.
+`_growing`, `_min_size`, `_max_size`, `_drained_at`, `_stats`, `_REQUESTS_NUM`, `_sched`, `_check_size`, `_connect`,
+`_add_connection`, `_add_to_pool`, `_close_connection`, `_shrink_pool`, `_putconn`, `_return_connection`,
+`_reset_connection`, `_jitter`, `AddConnection`, `ReturnConnection`, `ShrinkPool`, `WaitingClient.set` and `.fail`; of
+its connections `_pool`, `_created_at` and `_expire_at`. `tests/unit/test_stock.py` fails when one of them is gone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from psycopg_pool.pool import AddConnection, ReturnConnection, ShrinkPool
 from psycopg_pool.pool_async import AddConnection as AsyncAddConnection
@@ -86,6 +90,10 @@ class _Counting:
     _waiting: deque[Any]
     _nconns: int
     _nconns_min: int
+    _closed: bool
+    _drained_at: float
+    _stats: Any
+    _REQUESTS_NUM: str
     _min_size: int
     _max_size: int
     _growing: bool
@@ -98,6 +106,47 @@ class _Counting:
         self._backing_off: set[Any] = set()
         self._shrinker: Any = None
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._gate = threading.Lock()
+        """What guards the state, for those who will not wait for it."""
+
+    def take_idle(self, is_fit: Callable[[Any], bool]) -> Any:
+        """Take an idle connection that is fit, if there is one and nothing to wait for; else None. For any thread."""
+        if not self._gate.acquire(blocking=False):
+            return None
+        try:
+            if self._closed or not self._pool or not is_fit(self._pool[0]):
+                return None
+            conn = self._pool.popleft()
+            self._nconns_min = min(self._nconns_min, len(self._pool))
+            self._stats[self._REQUESTS_NUM] += 1
+            conn._pool = self  # noqa: SLF001
+            return conn
+        finally:
+            self._gate.release()
+
+    def put_idle(self, conn: Any) -> bool:
+        """Put a connection that needs no care among the idle ones; False where it does. For any thread."""
+        now = time.monotonic()
+        if (
+            self._waiting
+            or conn.trace is not Trace.NONE
+            or conn.pgconn.transaction_status != TransactionStatus.IDLE
+            or conn._expire_at <= now  # noqa: SLF001
+            or conn._created_at <= self._drained_at  # noqa: SLF001
+        ):
+            return False
+        restore(conn)
+        if not self._gate.acquire(blocking=False):
+            return False
+        try:
+            if self._closed or self._waiting or self._nconns > self._max_size:
+                return False
+            conn._pool = None  # noqa: SLF001
+            conn.idle_since = now
+            self._pool.append(conn)
+            return True
+        finally:
+            self._gate.release()
 
     def _resized(self, min_size: int, max_size: int) -> tuple[list[Any], int]:
         """Take the new sizes; return the idle connections to close and how many to open."""
@@ -165,6 +214,7 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         self._begin_counting(watch, nobody_can_serve)
         self._resets = resets
         super().__init__(**arguments)
+        self._gate = self._lock
 
     def resize(self, min_size: int, max_size: int | None = None) -> None:
         """Take new sizes now: close the surplus, open what is missing, for those who wait too."""
@@ -268,12 +318,12 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
 
     def _add_to_pool(self, conn: Any) -> None:
         conn._pool = None  # noqa: SLF001
+        conn.idle_since = time.monotonic()
         with self._lock:
             if not self._closed and not self._is_surplus():
                 while self._waiting:
                     if self._waiting.popleft().set(conn):
                         return
-                conn.idle_since = time.monotonic()
                 self._pool.append(conn)
                 return
         self._close_connection(conn)
@@ -286,6 +336,25 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
             self._close_connection(conn)
 
 
+class _GatedLock(asyncio.Lock):
+    """An asyncio lock that also keeps out other threads, which try its gate and never wait for it."""
+
+    def __init__(self, gate: threading.Lock) -> None:
+        super().__init__()
+        self._gate = gate
+
+    async def acquire(self) -> Literal[True]:
+        """Wait for the tasks of the pool's loop, then shut the gate; behind it a thread stays for microseconds."""
+        await super().acquire()
+        self._gate.acquire()
+        return True
+
+    def release(self) -> None:
+        """Open the gate, then let the next task in."""
+        self._gate.release()
+        super().release()
+
+
 class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
     """The twin of SyncStockPool. It lives on the pools' loop."""
 
@@ -295,6 +364,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
         self._begin_counting(watch, nobody_can_serve)
         self._resets = resets
         super().__init__(**arguments)
+        self._lock = _GatedLock(self._gate)
 
     async def resize(self, min_size: int, max_size: int | None = None) -> None:
         """Take new sizes now: close the surplus, open what is missing, for those who wait too."""
@@ -396,12 +466,12 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
 
     async def _add_to_pool(self, conn: Any) -> None:
         conn._pool = None  # noqa: SLF001
+        conn.idle_since = time.monotonic()
         async with self._lock:
             if not self._closed and not self._is_surplus():
                 while self._waiting:
                     if await self._waiting.popleft().set(conn):
                         return
-                conn.idle_since = time.monotonic()
                 self._pool.append(conn)
                 return
         await self._close_connection(conn)

@@ -1,8 +1,8 @@
 """The pool for threads, backed by psycopg_pool.ConnectionPool.
 
 The main thread is the one that Ctrl-C interrupts, and a stock pool loses its connection when an interrupt arrives
-while it waits. So the main thread never waits inside psycopg_pool: a helper thread borrows for it, and gives the
-connection straight back if nobody wants it any more.
+while it waits. So there a helper thread (interrupts.py) borrows for it, and gives the connection straight back if
+nobody wants it any more.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import psycopg
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
 from pgmonkey_magic.pools.factory_state import TracedConnection, trace_of
+from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
 from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
-from pgmonkey_magic.pools.ledger import Holder, Ticket
-from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, needs_proof
+from pgmonkey_magic.pools.ledger import Holder
+from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, SyncStockPool, stock_arguments
 
 if TYPE_CHECKING:
@@ -96,43 +97,55 @@ class PGPool(BasePool[SyncStockPool]):
 
         Raises PoolUnavailable. Pair it with `give_back`; `with pool as conn:` does both.
         """
-        holder = holder or Holder.current()
-        self._refuse_self_deadlock(threading.get_ident(), holder.who)
-        ticket = self.ledger.request(holder)
-        if threading.current_thread() is not threading.main_thread():
-            return self._take(ticket, timeout)
+        return self._borrow(holder or Holder.current(), timeout, [])
+
+    def _borrow(self, holder: Holder, timeout: float | None, leases: list[SyncLease]) -> SyncLease:
+        """Borrow, and enter the lease in *leases* before an interrupt can come between."""
+        thread_id = threading.get_ident()
+        self._refuse_self_deadlock(thread_id, holder.who)
+        if not may_be_interrupted():
+            leases.append(self._take(holder, thread_id, timeout))
+            return leases[-1]
         future: Future[SyncLease] = Future()
         try:
-            threading.Thread(target=self._take_for, args=(future, ticket, timeout), daemon=True).start()
+            in_helper(lambda: self._take_for(future, holder, thread_id, timeout, leases))
             return future.result()
         except BaseException:
             if not future.cancel() and not future.exception():
+                leases.remove(future.result())
                 self.give_back(future.result())
             raise
 
     def give_back(self, lease: SyncLease) -> None:
         """Return a connection; a spoiled or broken one is closed and replaced."""
+        if not may_be_interrupted():
+            self._put(lease)
+            return
+        done: Future[None] = Future()
+        in_helper(lambda: self._put_for(done, lease))
+        done.result()
+
+    def _put(self, lease: SyncLease) -> None:
         self.ledger.end(lease.ticket)
         if lease.spoiled:
             lease.conn.close()
-        lease.lender.putconn(lease.conn)
+        if not lease.lender.put_idle(lease.conn):
+            lease.lender.putconn(lease.conn)
 
-    def _take(self, ticket: Ticket, timeout: float | None) -> SyncLease:
+    def _put_for(self, done: Future[None], lease: SyncLease) -> None:
+        try:
+            self._put(lease)
+        except BaseException as error:  # noqa: BLE001 - a helper's end: the error travels to the one who waits
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    def _take(self, holder: Holder, thread_id: int, timeout: float | None) -> SyncLease:
+        ticket = self.ledger.request(holder, thread_id)
         timeout = self.settings.timeout if timeout is None else timeout
-        deadline = time.monotonic() + timeout
         try:
             stock = self._opened()
-            if self._down():
-                self._retry_now(stock, deadline)
-            conn = stock.getconn(timeout)
-            while not self._is_usable(conn, deadline):
-                conn.close()
-                stock.putconn(conn)
-                # What killed this one, such as a restart, killed others: nobody shall meet them one by one.
-                stock.sweep()
-                if self._down():  # the attempt to replace it has failed already, before we queued for its result
-                    self._retry_now(stock, deadline)
-                conn = stock.getconn(deadline - time.monotonic())
+            conn = stock.take_idle(self._is_fit) or self._take_patiently(stock, time.monotonic() + timeout)
         except BaseException as error:
             self.ledger.end(ticket)
             if isinstance(error, (ConnectFailed, psycopg.Error)):
@@ -142,7 +155,21 @@ class PGPool(BasePool[SyncStockPool]):
         self.ledger.grant(ticket, conn.pgconn.backend_pid)
         return Lease(conn, ticket, stock)
 
+    def _take_patiently(self, stock: SyncStockPool, deadline: float) -> TracedConnection:
+        while True:
+            if self._down():  # also when the attempt to replace a dead one has failed before we could queue for it
+                self._retry_now(stock, deadline)
+            conn = stock.getconn(deadline - time.monotonic())
+            if self._is_usable(conn, deadline):
+                return conn
+            conn.close()
+            stock.putconn(conn)
+            # What killed this one, such as a restart, killed others: nobody shall meet them one by one.
+            stock.sweep()
+
     def _is_usable(self, conn: TracedConnection, deadline: float) -> bool:
+        if is_warm(conn):
+            return True
         if is_dead(conn):
             return False
         if self.settings.check_on_checkout and needs_proof(conn):
@@ -162,27 +189,39 @@ class PGPool(BasePool[SyncStockPool]):
             raise ConnectFailed from error
         stock.retry_now()
 
-    def _take_for(self, future: Future[SyncLease], ticket: Ticket, timeout: float | None) -> None:
+    def _take_for(
+        self,
+        future: Future[SyncLease],
+        holder: Holder,
+        thread_id: int,
+        timeout: float | None,
+        leases: list[SyncLease],
+    ) -> None:
         try:
-            lease = self._take(ticket, timeout)
-        except BaseException as error:  # noqa: BLE001 - a thread's end: the error travels to the one who waits
+            lease = self._take(holder, thread_id, timeout)
+        except BaseException as error:  # noqa: BLE001 - a helper's end: the error travels to the one who waits
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
             return
+        leases.append(lease)
         if not deliver(future, lease):
-            self.give_back(lease)
+            leases.remove(lease)
+            self._put(lease)
 
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 
     def __enter__(self) -> TracedConnection:
-        lease = self.borrow()
-        self._leases().append(lease)
-        return lease.conn
+        return self._borrow(Holder.current(), None, self._leases()).conn
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        lease = self._leases().pop()
+        if not (leases := self._leases()):
+            raise RequestError(
+                f"the connection of this block was taken back when its cell was interrupted; use `with` on pool "
+                f"{self.name} again"
+            )
+        lease = leases.pop()
         try:
             if exc_type is None:
                 refuse_aborted(lease.conn)
@@ -193,6 +232,18 @@ class PGPool(BasePool[SyncStockPool]):
                 with suppress(psycopg.OperationalError):
                     lease.conn.rollback()
         finally:
+            self.give_back(lease)
+
+    def reclaim(self, since: float) -> None:
+        """Give back what this thread's `with` blocks have borrowed after *since* (`time.monotonic()`) and still hold.
+
+        For the end of an interrupted cell: an interrupt in the very step into `__exit__` keeps that from running. The
+        connections are closed, so that what else may still know them cannot use them any more.
+        """
+        leases = self._leases()
+        for lease in [lease for lease in leases if lease.ticket.requested_at >= since]:
+            leases.remove(lease)
+            lease.spoiled = True
             self.give_back(lease)
 
     def run(

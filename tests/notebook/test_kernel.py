@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fix_notebook import run_in_kernel
+from fix_notebook import Shell, run_in_kernel
 from fix_pools import until
 from fix_server import Server
 from jupyter_client.manager import KernelManager
@@ -139,6 +139,22 @@ def test_interrupting_the_wait_for_a_connection(kernel: Kernel, config_file: Pat
         "rows = []\nfor _ in range(3):\n    lease = pool.borrow(timeout=5); rows.append(lease)\n"
         "print(len(rows), 'rows')\nfor lease in rows: pool.give_back(lease)"
     )
+
+
+def test_an_interrupt_that_kept_a_block_from_its_end_loses_nothing(shell: Shell, config_file: Path) -> None:
+    shell.run(f"%pgmonkey connect {config_file}")
+    shell.run("from pgmonkey_magic.pools import cached_entries; import contextlib")
+    shell.run("(entry,) = cached_entries().values(); pool = entry.connectable; stack = contextlib.ExitStack()")
+    shell.run("held = stack.enter_context(pool)")
+    # The interrupt comes when the block's body has ended and `__exit__` has not begun.
+    assert isinstance(shell.error("conn = pool.__enter__(); raise KeyboardInterrupt"), KeyboardInterrupt)
+    assert shell["conn"].closed
+    assert shell["pool"].occupancy.in_use == 1, "the block of an earlier cell goes on"
+    assert shell.run("held.execute('SELECT 1').fetchone()") == (1,)
+    shell.run("stack.close()")
+    assert shell["pool"].occupancy.in_use == 0
+    shell.run("leases = [pool.borrow(timeout=5) for _ in range(3)]")
+    shell.run("for lease in leases: pool.give_back(lease)")
 
 
 def test_the_query_of_a_killed_kernel_ends_at_the_server(kernel: Kernel, server: Server, config_file: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import threading
 from collections import deque
 
 import psycopg_pool
@@ -23,7 +24,11 @@ def test_private_state_of_the_stock_pools() -> None:
         assert stock._max_size in {1, 3}
         assert stock._growing is False
         assert stock._closed is True
-        assert hasattr(stock, "_lock")
+        assert stock._drained_at == 0.0
+        assert stock._stats[stock._REQUESTS_NUM] == 0
+    assert isinstance(ConnectionPool(open=False, min_size=0, max_size=1)._lock, type(threading.RLock()))
+    assert isinstance(asyncio.run(opened())._lock, asyncio.Lock)
+    for stock in (ConnectionPool(open=False, min_size=0, max_size=3), asyncio.run(opened())):
         assert stock._jitter(100.0, -0.05, 0.0) == pytest.approx(97.5, abs=2.6)
 
 
