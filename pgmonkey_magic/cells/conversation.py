@@ -6,13 +6,14 @@ it commits if every statement succeeded and rolls back if one failed.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 
-from pgmonkey_magic.pools import Trace, trace_of
+from pgmonkey_magic.pools import Trace, commit, trace_of
 from pgmonkey_magic.results import Answer, Reader, query
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic
         # Readers before COMMIT: a SET LOCAL of the time zone is still in force here.
         statements = tuple(_statement(conn, result) for result in answer.results)
         if pgconn.transaction_status != TransactionStatus.IDLE:
-            execute_s += yield from _commit(pgconn, writes=trace_of(request.sql) is not Trace.NONE)
+            execute_s += yield from _commit(conn, writes=trace_of(request.sql) is not Trace.NONE)
         execute_s += answer.first_byte_at - answer.sent_at
         return Transcript(statements, execute_s, answer.complete_at - answer.first_byte_at)
     except BaseException:
@@ -74,35 +75,15 @@ def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic
         conn.remove_notice_handler(on_notice)
 
 
-class CommitLost(Exception):  # noqa: N818 - what happened; the job words it for people
-    """The connection was lost after COMMIT was sent and before its answer came.
-
-    `xid` is the transaction's number, by which the server can be asked; None where it had written nothing.
-    """
-
-    def __init__(self, xid: str | None) -> None:
-        super().__init__(xid)
-        self.xid = xid
-
-
-def _commit(pgconn: Any, *, writes: bool) -> PQGen[float]:
+def _commit(conn: Connection, *, writes: bool) -> PQGen[float]:
     """Commit and return the seconds that it took."""
-    spent_s, xid = 0.0, None
-    if writes and pgconn.transaction_status == TransactionStatus.INTRANS:
-        # Asked for before COMMIT, because nothing can be asked on a line that was cut.
-        answer = yield from query(pgconn, b"SELECT pg_catalog.pg_current_xact_id_if_assigned()")
-        spent_s, xid = _elapsed(answer), answer.results[0].get_value(0, 0)
-    try:
-        answer = yield from query(pgconn, b"COMMIT")
-    except psycopg.OperationalError as error:
-        if pgconn.status == ConnStatus.BAD:
-            raise CommitLost(xid.decode() if xid else None) from error
-        raise
-    if answer.results[-1].command_status == b"ROLLBACK":
+    if conn.pgconn.transaction_status == TransactionStatus.INERROR:
         raise psycopg.errors.InFailedSqlTransaction(
             "the cell left its transaction aborted: the server rolled it back, nothing was committed"
         )
-    return spent_s + _elapsed(answer)
+    began_at = time.monotonic()
+    yield from commit(conn, writes=writes)
+    return time.monotonic() - began_at
 
 
 def _elapsed(answer: Answer) -> float:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgmonkey_magic.cells import sqlerror
-from pgmonkey_magic.cells.conversation import MAX_NOTICES, CommitLost, Transcript, converse
+from pgmonkey_magic.cells.conversation import MAX_NOTICES, Transcript, converse
 from pgmonkey_magic.cells.conversion import Borrow, convert
 from pgmonkey_magic.errors import PgMonkeyError, RequestError
-from pgmonkey_magic.pools import transaction_outcome
+from pgmonkey_magic.pools import CommitLost, transaction_outcome
 from pgmonkey_magic.results import CopyRefused
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Job:
             ) from error
         except CommitLost as error:
             pool = self._pool
-            outcome = error.xid and transaction_outcome(pool.config, pool.connection_type, error.xid)
+            outcome = transaction_outcome(pool.config, pool.connection_type, error)
             raise sqlerror.commit_lost(self.request, outcome) from error.__cause__
         except PgMonkeyError:
             raise

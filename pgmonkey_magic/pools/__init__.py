@@ -4,6 +4,7 @@
                      ├─ async_pool ─┼─ stock (psycopg_pool's private names) ─ connecting (libpq parameters)
                      └─ single ─────┘
     lease, ledger, unavailable: who holds what, and what to say when nothing is left
+    committing: COMMIT, and what became of it where its answer was cut off
     loop, interrupts: the private event-loop thread on which every async pool lives; helpers for the main thread
 
 This is the only room that imports psycopg_pool.
@@ -11,7 +12,8 @@ This is the only room that imports psycopg_pool.
 
 from pgmonkey_magic.pools.async_pool import PGAsyncPool
 from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, close_cached, get_cached, reclaim, rekey
-from pgmonkey_magic.pools.connecting import ServerIdentity, connect_parameters, probe, transaction_outcome
+from pgmonkey_magic.pools.committing import CommitLost, commit, transaction_outcome
+from pgmonkey_magic.pools.connecting import ServerIdentity, connect_parameters, probe
 from pgmonkey_magic.pools.factory_state import Trace, trace_of
 from pgmonkey_magic.pools.lease import Lease, Talk
 from pgmonkey_magic.pools.ledger import Holder, Occupancy, Usage, quantile
@@ -22,6 +24,7 @@ from pgmonkey_magic.pools.unavailable import PoolUnavailable
 
 __all__ = [
     "CacheEntry",
+    "CommitLost",
     "Holder",
     "Lease",
     "Occupancy",
@@ -38,6 +41,7 @@ __all__ = [
     "cached_entries",
     "clear_cache",
     "close_cached",
+    "commit",
     "connect_parameters",
     "get_cached",
     "probe",

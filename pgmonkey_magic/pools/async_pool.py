@@ -16,12 +16,14 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
-from pgmonkey_magic.pools.factory_state import TracedAsyncConnection, trace_of
+from pgmonkey_magic.pools.committing import CommitLost, commit, settle
+from pgmonkey_magic.pools.factory_state import Trace, TracedAsyncConnection, trace_of
 from pgmonkey_magic.pools.interrupts import may_be_interrupted
-from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
+from pgmonkey_magic.pools.lease import Lease, Talk, deliver
 from pgmonkey_magic.pools.ledger import Holder, Ticket
 from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.loop import on_pool_loop, submit
@@ -239,14 +241,22 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         self._leases.set(tuple(outer))
         try:
             if exc_type is None:
-                refuse_aborted(lease.conn)
-                await lease.conn.commit()
+                await self._commit(lease.conn)
             else:
                 # See the sync twin for why.
                 with suppress(psycopg.OperationalError):
                     await lease.conn.rollback()
+        except CommitLost as lost:
+            await asyncio.to_thread(settle, self.config, self.connection_type, lost)
         finally:
             await self.give_back(lease)
+
+    async def _commit(self, conn: TracedAsyncConnection) -> None:
+        if conn.trace is Trace.NONE and conn.pgconn.transaction_status != TransactionStatus.INERROR:
+            await conn.commit()  # nothing was written that an answer could be lost about
+        else:
+            async with conn.lock:
+                await conn.wait(commit(conn, writes=True))
 
     def run(
         self,

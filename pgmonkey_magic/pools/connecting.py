@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
     from pgmonkey_magic.config import Config
 
-OUTCOME_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 10
 """Where the file names none: a mute host must not hold a person for minutes."""
 
@@ -84,27 +82,6 @@ def probe(config: Config, connection_type: str) -> ServerIdentity:
             version=info.parameter_status("server_version") or str(info.server_version),
             encrypted=conn.pgconn.ssl_in_use,
         )
-
-
-def transaction_outcome(config: Config, connection_type: str, xid: str) -> str | None:
-    """Ask on a new connection what became of a transaction: `committed`, `aborted`, or None where nobody knows.
-
-    The server may still be at it, or not have noticed that its client is gone, so it is asked for some seconds.
-    Source: pg_xact_status in PostgreSQL's documentation of transaction information functions.
-    """
-    deadline = time.monotonic() + OUTCOME_TIMEOUT_S
-    while True:
-        try:
-            with psycopg.connect(**connect_parameters(config, connection_type)) as conn:
-                row = conn.execute("SELECT pg_catalog.pg_xact_status(%s::xid8)", [xid]).fetchone()
-                if row and row[0] != "in progress":
-                    return row[0]
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                return None  # the caller says that it is not known
-        if time.monotonic() > deadline:
-            return None
-        time.sleep(0.1)
 
 
 def _cure(config: Config, said: str) -> str | None:

@@ -6,9 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from psycopg import errors
-from psycopg.pq import TransactionStatus
-
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
@@ -50,15 +47,3 @@ def deliver(future: Future[T], value: T) -> bool:
         return False
     future.set_result(value)
     return True
-
-
-def refuse_aborted(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    """Raise InFailedSqlTransaction where a block ends cleanly over an aborted transaction.
-
-    COMMIT would be answered with ROLLBACK and no error: rows lost without a word.
-    """
-    if conn.pgconn.transaction_status == TransactionStatus.INERROR:
-        raise errors.InFailedSqlTransaction(
-            "the block ended normally, but an error inside it had aborted the transaction: nothing was committed; "
-            "let the error out of the block, or put conn.transaction() around the part that may fail"
-        )

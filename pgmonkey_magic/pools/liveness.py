@@ -17,6 +17,7 @@ from psycopg.pq import ConnStatus, ExecStatus
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGresult
 
 CHECK_TIMEOUT_S = 2.0
 """How long a check may take before the connection is replaced; less where the borrow has less time left."""
@@ -65,14 +66,16 @@ else:  # Windows has no poll, and its select has no limit on the number of a soc
 
 def ask(
     conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], deadline: float, statements: bytes = b""
-) -> PQGen[None]:
+) -> PQGen[list[PGresult]]:
     """Have the server run *statements* until *deadline* (`time.monotonic()` seconds), in psycopg's wait protocol.
 
-    By the simple protocol and without BEGIN, so the connection is IDLE afterwards. An empty query is the cheapest
-    question. Raises CheckTimeout, the error of a statement, or psycopg.OperationalError where the connection is lost.
+    By the simple protocol and without BEGIN, so an idle connection is IDLE afterwards. An empty query is the cheapest
+    question. Returns the results. Raises CheckTimeout, the error of a statement, or psycopg.OperationalError where the
+    connection is lost.
     Exact to a tenth of a second, which is how often psycopg's drivers come back empty-handed.
     """
     pgconn = conn.pgconn
+    results: list[PGresult] = []
     pgconn.send_query(statements)
     yield from generators.send(pgconn)
     while True:
@@ -82,9 +85,10 @@ def ask(
                     raise CheckTimeout("the server did not answer in time")
             pgconn.consume_input()
         if (result := pgconn.get_result()) is None:
-            return
+            return results
         if result.status == ExecStatus.FATAL_ERROR:
             raise psycopg.errors.error_from_result(result)
+        results.append(result)
 
 
 def needs_proof(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:

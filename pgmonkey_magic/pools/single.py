@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.pools.committing import CommitLost, commit, settle
 from pgmonkey_magic.pools.connecting import connect_parameters
-from pgmonkey_magic.pools.lease import refuse_aborted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -54,11 +54,13 @@ class PGConnection:
         conn = self._open()
         try:
             if exc_type is None:
-                refuse_aborted(conn)
-                conn.commit()
+                with conn.lock:
+                    conn.wait(commit(conn, writes=True))
             else:
                 with suppress(psycopg.OperationalError):  # a lost connection is rolled back by the server
                     conn.rollback()
+        except CommitLost as lost:
+            settle(self.config, self.connection_type, lost)
         finally:
             self.disconnect()
 
@@ -127,11 +129,13 @@ class PGAsyncConnection:
         conn = self._open()
         try:
             if exc_type is None:
-                refuse_aborted(conn)
-                await conn.commit()
+                async with conn.lock:
+                    await conn.wait(commit(conn, writes=True))
             else:
                 with suppress(psycopg.OperationalError):  # a lost connection is rolled back by the server
                     await conn.rollback()
+        except CommitLost as lost:
+            await asyncio.to_thread(settle, self.config, self.connection_type, lost)
         finally:
             await self.disconnect()
 

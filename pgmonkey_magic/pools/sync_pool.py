@@ -14,12 +14,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
-from pgmonkey_magic.pools.factory_state import TracedConnection, trace_of
+from pgmonkey_magic.pools.committing import CommitLost, commit, settle
+from pgmonkey_magic.pools.factory_state import Trace, TracedConnection, trace_of
 from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
-from pgmonkey_magic.pools.lease import Lease, Talk, deliver, refuse_aborted
+from pgmonkey_magic.pools.lease import Lease, Talk, deliver
 from pgmonkey_magic.pools.ledger import Holder
 from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, SyncStockPool, stock_arguments
@@ -224,15 +226,23 @@ class PGPool(BasePool[SyncStockPool]):
         lease = leases.pop()
         try:
             if exc_type is None:
-                refuse_aborted(lease.conn)
-                lease.conn.commit()
+                self._commit(lease.conn)
             else:
                 # A lost connection cannot be rolled back, and need not: the server has done it. The error that ended
                 # the block must not be hidden behind this one.
                 with suppress(psycopg.OperationalError):
                     lease.conn.rollback()
+        except CommitLost as lost:
+            settle(self.config, self.connection_type, lost)
         finally:
             self.give_back(lease)
+
+    def _commit(self, conn: TracedConnection) -> None:
+        if conn.trace is Trace.NONE and conn.pgconn.transaction_status != TransactionStatus.INERROR:
+            conn.commit()  # nothing was written that an answer could be lost about
+        else:
+            with conn.lock:
+                conn.wait(commit(conn, writes=True))
 
     def reclaim(self, since: float) -> None:
         """Give back what this thread's `with` blocks have borrowed after *since* (`time.monotonic()`) and still hold.

@@ -1,0 +1,110 @@
+"""COMMIT, and what became of it where its answer never came.
+
+A connection that breaks between COMMIT and its answer leaves the client with the same error whether the server
+committed or not. The server knows: so the number of the transaction is asked for before COMMIT, where it has written
+anything, and on another connection its fate afterwards (pg_xact_status).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import ConnStatus, TransactionStatus
+
+from pgmonkey_magic.pools.connecting import connect_parameters
+from pgmonkey_magic.pools.liveness import ask
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+
+    from pgmonkey_magic.config import Config
+
+logger = logging.getLogger("pgmonkey_magic.pools")
+
+OUTCOME_TIMEOUT_S = 5.0
+
+
+class CommitLost(Exception):  # noqa: N818 - what happened; worded for people where it is caught
+    """The connection was lost after COMMIT was sent and before its answer came; `__cause__` is how.
+
+    `xid` is the transaction's number, by which the server can be asked; None where it had written nothing.
+    """
+
+    def __init__(self, xid: str | None) -> None:
+        super().__init__(xid)
+        self.xid = xid
+
+
+def commit(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], *, writes: bool) -> PQGen[None]:
+    """Commit the open transaction, if there is one, in psycopg's wait protocol.
+
+    *writes* tells whether it may have written. Raises InFailedSqlTransaction where it is aborted (COMMIT would be
+    answered with ROLLBACK and no error: rows lost without a word), the server's error where a deferred constraint
+    fails, and CommitLost.
+    """
+    pgconn, xid = conn.pgconn, None
+    if pgconn.transaction_status == TransactionStatus.IDLE:
+        return
+    if pgconn.transaction_status == TransactionStatus.INERROR:
+        raise errors.InFailedSqlTransaction(
+            "the block ended normally, but an error inside it had aborted the transaction: nothing was committed; "
+            "let the error out of the block, or put conn.transaction() around the part that may fail"
+        )
+    if writes:
+        # Before COMMIT, because nothing can be asked on a line that was cut.
+        results = yield from ask(conn, math.inf, b"SELECT pg_catalog.pg_current_xact_id_if_assigned()")
+        xid = results[0].get_value(0, 0)
+    try:
+        yield from ask(conn, math.inf, b"COMMIT")
+    except psycopg.OperationalError as error:
+        if pgconn.status == ConnStatus.BAD:
+            raise CommitLost(xid.decode() if xid else None) from error
+        raise
+
+
+def transaction_outcome(config: Config, connection_type: str, lost: CommitLost) -> str | None:
+    """Ask on a new connection what became of a transaction: `committed`, `aborted`, or None where nobody knows.
+
+    One that had written nothing has nothing to lose and counts as committed. The server may still be at it, or not have
+    noticed that its client is gone, so it is asked for some seconds.
+    Source: pg_xact_status in PostgreSQL's documentation of transaction information functions.
+    """
+    if lost.xid is None:
+        return "committed"
+    deadline = time.monotonic() + OUTCOME_TIMEOUT_S
+    while True:
+        try:
+            with psycopg.connect(**connect_parameters(config, connection_type)) as conn:
+                row = conn.execute("SELECT pg_catalog.pg_xact_status(%s::xid8)", [lost.xid]).fetchone()
+                if row and row[0] != "in progress":
+                    return row[0]
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                return None  # the caller says that it is not known
+        except psycopg.DatabaseError:
+            return None  # a server that has come back without that transaction, or that is no PostgreSQL 13
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.1)
+
+
+def settle(config: Config, connection_type: str, lost: CommitLost) -> None:
+    """Return where a block's lost commit turns out to be done; else raise the error that says how it stands."""
+    outcome = transaction_outcome(config, connection_type, lost)
+    if outcome == "committed":
+        logger.warning("a connection was lost while it committed; the server says that the transaction was committed")
+    elif outcome == "aborted":
+        raise errors.ConnectionFailure(
+            "the connection was lost at COMMIT and the server says that the transaction was rolled back: nothing has "
+            "changed, run the block again"
+        ) from lost.__cause__
+    else:
+        raise errors.TransactionResolutionUnknown(
+            "the connection was lost at COMMIT: whether the server committed is not known; look at the data before you "
+            "run the block again"
+        ) from lost.__cause__
