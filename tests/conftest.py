@@ -2,8 +2,9 @@
 
 from fix_browser import lab, page
 from fix_notebook import config_file, connected, shell
+from fix_pgbouncer import pgbouncer
 from fix_pools import kind
 from fix_proxy import proxy
 from fix_server import server, table
 
-__all__ = ["config_file", "connected", "kind", "lab", "page", "proxy", "server", "shell", "table"]
+__all__ = ["config_file", "connected", "kind", "lab", "page", "pgbouncer", "proxy", "server", "shell", "table"]

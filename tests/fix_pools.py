@@ -7,6 +7,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -77,6 +78,10 @@ class Kind:
         pool = PGConnectionManager().get_database_connection_from_dict(
             {**config, self.section: settings}, self.connection_type
         )
+        return pool if self.connection_type == "pool" else asyncio.run(_awaited(pool))
+
+    def open_file(self, path: Path) -> Any:
+        pool = PGConnectionManager().get_database_connection(path, self.connection_type)
         return pool if self.connection_type == "pool" else asyncio.run(_awaited(pool))
 
 

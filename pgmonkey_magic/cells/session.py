@@ -143,12 +143,20 @@ class Session:
         identity = prove(config, kind)
         pool = get_cached(config, kind)
         assert isinstance(pool, (PGPool, PGAsyncPool))  # noqa: S101 - `kind` is a pooled type
+        self._follow(pool)
         for known in self._pools.values():
             if known.pool is pool and name in (None, known.name):
                 return known, identity
         named = NamedPool(name or self._free_name(pool), pool)
         self._pools[named.name] = named
         return named, identity
+
+    def _follow(self, pool: PGPool | PGAsyncPool) -> None:
+        """Let the names of a pool whose file has changed mean the pool of its new content."""
+        for name, known in self._pools.items():
+            former = known.pool
+            if former.retired and former.config.source == pool.config.source and type(former) is type(pool):
+                self._pools[name] = NamedPool(name, pool)
 
     def _free_name(self, pool: PGPool | PGAsyncPool) -> str:
         base = pool.name if pool.connection_type == "pool" else f"{pool.name}-async"

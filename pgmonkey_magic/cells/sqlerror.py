@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ACTIVE_SQL_TRANSACTION = "25001"
 """What VACUUM, CREATE DATABASE and the like answer inside a transaction block."""
+NO_SUCH_PREPARED, DUPLICATE_PREPARED = "26000", "42P05"
+"""A prepared statement that another server process has, or that a former client has left on this one."""
 
 
 def explain(error: psycopg.Error, request: Request) -> SQLError:
@@ -74,4 +76,9 @@ def caret_lines(sql: str, position: str | None) -> tuple[str, ...]:
 def _hint(error: psycopg.Error, request: Request) -> str | None:
     if error.sqlstate == ACTIVE_SQL_TRANSACTION and not request.autocommit:
         return "this statement cannot run inside a transaction: use %%pgmonkey --autocommit"
+    if error.sqlstate in {NO_SUCH_PREPARED, DUPLICATE_PREPARED}:
+        return (
+            "a prepared statement belongs to one server process, and the next cell may have another: PREPARE, EXECUTE "
+            "and DEALLOCATE it in one cell; behind PgBouncer, write `pgbouncer: true` into the file"
+        )
     return error.diag.message_hint

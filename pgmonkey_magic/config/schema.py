@@ -104,15 +104,16 @@ def build_config(data: Mapping[str, Any], source: Path | None) -> Config:
         raise ConfigError("'connection_settings' is missing; it holds host, port, user, password and dbname")
     connection = {key: value for key, value in (data["connection_settings"] or {}).items() if value is not None}
     autocommit = connection.pop("autocommit", False)
+    pgbouncer = truth("pgbouncer", False if data.get("pgbouncer") is None else data["pgbouncer"])
     return Config(
         connection_type=_connection_type(data.get("connection_type")),
         connection_settings=Settings({key: _connection_setting(key, value) for key, value in connection.items()}),
         autocommit=truth("connection_settings.autocommit", autocommit),
         pool_settings=PoolSettings.from_mapping(data.get("pool_settings"), "pool_settings"),
         async_pool_settings=PoolSettings.from_mapping(data.get("async_pool_settings"), "async_pool_settings"),
-        sync_settings=_server_settings(data, "sync_settings"),
-        async_settings=_server_settings(data, "async_settings"),
-        pgbouncer=truth("pgbouncer", False if data.get("pgbouncer") is None else data["pgbouncer"]),
+        sync_settings=_server_settings(data, "sync_settings", pgbouncer=pgbouncer),
+        async_settings=_server_settings(data, "async_settings", pgbouncer=pgbouncer),
+        pgbouncer=pgbouncer,
         source=source,
     )
 
@@ -162,8 +163,13 @@ def _is_port(part: str) -> bool:
     return not part.strip() or (_NUMBER.fullmatch(part) is not None and 1 <= int(part) <= 65535)
 
 
-def _server_settings(data: Mapping[str, Any], section: str) -> Settings:
+def _server_settings(data: Mapping[str, Any], section: str, *, pgbouncer: bool) -> Settings:
     values = {key: value for key, value in (data.get(section) or {}).items() if value is not None}
+    if values and pgbouncer:
+        raise ConfigError(
+            f"{section!r} cannot be used with `pgbouncer: true`, because behind it a server process belongs to nobody "
+            "for long; set them for the role instead: ALTER ROLE … SET …"
+        )
     return Settings(
         {
             key: ("on" if value else "off") if isinstance(value, bool) else _text(f"{section}.{key}", value)

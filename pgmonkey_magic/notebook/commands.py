@@ -80,6 +80,8 @@ class Commands:
                     "idle": now.idle,
                     "waiting": now.waiting,
                     "tuned": named.pool.tuned,
+                    "tls": named.pool.encrypted,
+                    "retired": named.pool.retired,
                 }
             )
         columns = [
@@ -94,6 +96,8 @@ class Commands:
             "idle",
             "waiting",
             "tuned",
+            "tls",
+            "retired",
         ]
         return pd.DataFrame(rows, columns=columns)
 

@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
 from pgmonkey_magic.pools.committing import CommitLost, commit, settle
-from pgmonkey_magic.pools.factory_state import Trace, TracedAsyncConnection, trace_of
+from pgmonkey_magic.pools.factory_state import Trace, TracedAsyncConnection, rollback, trace_of
 from pgmonkey_magic.pools.interrupts import may_be_interrupted
 from pgmonkey_magic.pools.lease import Lease, Talk, deliver
 from pgmonkey_magic.pools.ledger import Holder, Ticket
@@ -123,8 +123,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         """Take an idle connection, if there is one and nothing to wait for; on any loop."""
         if (stock := self.pool) is None or (conn := stock.take_idle(self._is_fit)) is None:
             return None
-        self.ledger.grant(ticket, conn.pgconn.backend_pid)
-        return Lease(conn, ticket, stock)
+        return self._leased(conn, ticket, stock)
 
     async def _take_over_there(self, ticket: Ticket, timeout: float | None) -> AsyncLease:
         """Have the pools' loop take a connection, wait for it on this one."""
@@ -144,6 +143,8 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
             self.ledger.end(lease.ticket)
             lease.conn.lock = asyncio.Lock()
             if lease.lender.put_idle(lease.conn):
+                if self.retired:
+                    self._close_if_retired()
                 return
         await _elsewhere(self._put(lease))
 
@@ -153,6 +154,8 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         if lease.spoiled:
             await lease.conn.close()
         await lease.lender.putconn(lease.conn)
+        if self.retired:
+            self._close_if_retired()
 
     async def _take(self, ticket: Ticket, timeout: float | None) -> AsyncLease:
         timeout = self.settings.timeout if timeout is None else timeout
@@ -165,13 +168,14 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
                 reason = self._explain(error, timeout)
                 raise reason from reason.__cause__
             raise
-        self.ledger.grant(ticket, conn.pgconn.backend_pid)
-        return Lease(conn, ticket, stock)
+        return self._leased(conn, ticket, stock)
 
     async def _take_patiently(self, stock: AsyncStockPool, deadline: float) -> TracedAsyncConnection:
         while True:
             if self._down():  # also when the attempt to replace a dead one has failed before we could queue for it
                 await self._retry_now(stock, deadline)
+            elif self._watch.error is not None:
+                await stock.retry_now()
             conn = await stock.getconn(deadline - time.monotonic())
             if await self._is_usable_or_discarded(stock, conn, deadline):
                 return conn
@@ -220,11 +224,11 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     async def _retry_now(self, stock: AsyncStockPool, deadline: float) -> None:
         # See the sync twin for why.
         try:
-            conn = await psycopg.AsyncConnection.connect(**self._hurried(deadline))
+            async with await psycopg.AsyncConnection.connect(**self._hurried(deadline)) as conn:
+                self._watch.succeeded(conn)
         except psycopg.Error as error:
             self._watch.failed(error)
             raise ConnectFailed from error
-        await conn.close()
         await stock.retry_now()
 
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
@@ -245,7 +249,10 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
             else:
                 # See the sync twin for why.
                 with suppress(psycopg.OperationalError):
-                    await lease.conn.rollback()
+                    async with lease.conn.lock:
+                        await lease.conn.wait(rollback(lease.conn))
+                if self._noted_stale_plan(exc):
+                    await _elsewhere(lease.lender.drain())
         except CommitLost as lost:
             await asyncio.to_thread(settle, self.config, self.connection_type, lost)
         finally:

@@ -12,16 +12,21 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import unavailable
-from pgmonkey_magic.pools.connecting import connect_parameters
-from pgmonkey_magic.pools.ledger import Ledger, Occupancy
+from pgmonkey_magic.pools.connecting import connect_parameters, cure
+from pgmonkey_magic.pools.interrupts import in_helper
+from pgmonkey_magic.pools.lease import FOREIGN_PLAN, STALE_PLAN, Lease, has_foreign_plan, has_stale_plan
+from pgmonkey_magic.pools.ledger import Ledger, Occupancy, Ticket
 from pgmonkey_magic.pools.liveness import is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, ConnectWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pgmonkey_magic.config import Config, PoolSettings
     from pgmonkey_magic.pools.stock import AsyncStockPool, SyncStockPool
 
@@ -50,6 +55,7 @@ class BasePool(Generic[S]):
         self._watch = ConnectWatch(self.name)
         self._stock: S | None = None
         self._tuning = threading.Lock()
+        self._close_unused: Callable[[], None] | None = None
         self._pid = os.getpid()
 
     @property
@@ -82,14 +88,34 @@ class BasePool(Generic[S]):
         )
 
     def _parameters(self) -> dict[str, Any]:
-        return connect_parameters(self.config, self.connection_type)
+        """Return parameters for an attempt that nobody may wait for longer than for a connection."""
+        return self._hurried(time.monotonic() + self.settings.timeout)
 
     def _hurried(self, deadline: float) -> dict[str, Any]:
         """Return parameters for an attempt that a borrower waits for: it may not take longer than the borrow."""
-        parameters = self._parameters()
+        parameters = connect_parameters(self.config, self.connection_type)
         left = max(1, round(deadline - time.monotonic()))
         given = int(parameters["connect_timeout"])
         return {**parameters, "connect_timeout": min(given, left) if given > 0 else left}
+
+    @property
+    def encrypted(self) -> bool | None:
+        """Whether its connections speak TLS; None before the first."""
+        return self._watch.encrypted
+
+    def retire(self, close: Callable[[], None]) -> None:
+        """Have *close* called, in a thread of its own, as soon as nobody holds a connection or waits for one."""
+        self._close_unused = close
+        self._close_if_retired()
+
+    @property
+    def retired(self) -> bool:
+        """Whether another pool has taken the place of this one, which closes when it is no longer used."""
+        return self._close_unused is not None
+
+    def _close_if_retired(self) -> None:
+        if self._close_unused is not None and not self.ledger.in_use and not self.ledger.waiting():
+            in_helper(self._close_unused)
 
     @property
     def tuned(self) -> bool:
@@ -132,6 +158,11 @@ class BasePool(Generic[S]):
                 stock.set_max_lifetime(settings.max_lifetime)
         return before
 
+    def _address(self) -> str:
+        settings = self.config.connection_settings
+        host = settings.get("hostaddr") or settings.get("host") or "the default host"
+        return f"{host} port {settings['port']}" if "port" in settings else host
+
     def _nobody_can_serve(self) -> bool:
         now = self.occupancy
         return now.in_use == 0 and now.idle == 0
@@ -142,6 +173,20 @@ class BasePool(Generic[S]):
         mine = sum(ticket.thread_id == thread_id and ticket.holder.who == who for ticket in self.ledger.held())
         if mine >= self.settings.max_size:
             raise unavailable.self_deadlock(self)
+
+    def _leased(self, conn: Any, ticket: Ticket, stock: Any) -> Lease[Any]:
+        # PgBouncer's number for a client is no process of the server.
+        self.ledger.grant(ticket, None if self.config.pgbouncer else conn.pgconn.backend_pid)
+        return Lease(conn, ticket, stock)
+
+    def _noted_stale_plan(self, error: BaseException | None) -> bool:
+        """Add to a block's error what is known of its cause; tell whether the connections must be replaced."""
+        if error is not None and has_foreign_plan(error) and not self.config.pgbouncer:
+            error.add_note(FOREIGN_PLAN)
+        if error is not None and has_stale_plan(error):
+            error.add_note(STALE_PLAN)
+            return True
+        return False
 
     def _is_fit(self, conn: Any) -> bool:
         """Tell whether an idle connection can be handed out without waiting for anything."""
@@ -160,8 +205,10 @@ class BasePool(Generic[S]):
             cause = error.__cause__
         else:
             cause = self._watch.error if isinstance(error, PoolTimeout) else error
+        if cause is None and self._nobody_can_serve():
+            cause = psycopg.errors.ConnectionTimeout(f"{self._address()} has not answered within {timeout_s:g} s")
         if cause is not None and self._nobody_can_serve():
-            reason = unavailable.cannot_connect(self, cause)
+            reason = unavailable.cannot_connect(self, cause, cure(self.config, cause))
         else:
             reason = unavailable.exhausted(self, timeout_s, cause)
         reason.__cause__ = cause

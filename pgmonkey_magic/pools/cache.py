@@ -7,6 +7,7 @@ threads that ask at once, one makes the pool and nineteen wait for it.
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import threading
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ class CacheEntry:
     connectable: Connectable | None = None
 
 
-_entries: dict[str, CacheEntry] = {}
+# Kept where autoreload runs this file again: a second cache would mean second pools.
+_entries: dict[str, CacheEntry] = globals().get("_entries", {})
 _lock = threading.Lock()
 
 
@@ -54,10 +56,26 @@ def get_cached(config: Config, connection_type: str, *, force_reload: bool = Fal
             old, entry.connectable = entry.connectable, None
         if entry.connectable is None:
             entry.connectable = _CLASSES[connection_type](config)
+            _retire_former(entry.connectable)
         connectable = entry.connectable
     if old is not None:
         _close(old)
     return connectable
+
+
+def _retire_former(connectable: Connectable) -> None:
+    """Have the pools of the same file with another content close when they are no longer used."""
+    source = connectable.config.source
+    for entry in cached_entries().values():
+        former = entry.connectable
+        if (
+            isinstance(former, (PGPool, PGAsyncPool))
+            and former is not connectable
+            and former.connection_type == connectable.connection_type
+            and source is not None
+            and former.config.source == source
+        ):
+            former.retire(functools.partial(close_cached, former))
 
 
 def cached_entries() -> dict[str, CacheEntry]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import pq
 
 from pgmonkey_magic.config import unresolved_references
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pgmonkey_magic.config import Config
 
@@ -34,6 +37,12 @@ class ServerIdentity:
     encrypted: bool
 
 
+REQUIRED_AUTH = "scram-sha-256,gss,sspi"
+"""What a server elsewhere must authenticate by, unless the file says otherwise: the ways in which it never sees the
+password and proves that it knows it too."""
+LIBPQ_WITH_REQUIRE_AUTH = 160000
+
+
 def connect_parameters(config: Config, connection_type: str) -> dict[str, Any]:
     """Return keyword arguments for `psycopg.connect` and its async twin.
 
@@ -44,6 +53,8 @@ def connect_parameters(config: Config, connection_type: str) -> dict[str, Any]:
     parameters: dict[str, Any] = dict(config.connection_settings)
     parameters.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
     parameters.setdefault("fallback_application_name", "pgmonkey-magic")
+    if _must_prove_itself(parameters):
+        parameters["require_auth"] = REQUIRED_AUTH
     parameters["autocommit"] = config.autocommit
     if config.pgbouncer:
         parameters["prepare_threshold"] = None
@@ -54,6 +65,30 @@ def connect_parameters(config: Config, connection_type: str) -> dict[str, Any]:
         # Of two the server takes the last, so that what the file says wins.
         parameters["options"] = f"{startup_options(NOTICE_A_DEAD_CLIENT)} {given} {ours}".strip()
     return parameters
+
+
+def _must_prove_itself(parameters: Mapping[str, Any]) -> bool:
+    """Tell whether the server is a stranger, which might ask for a password in clear text or accept anybody.
+
+    Not where the file or PGREQUIREAUTH says how to authenticate, where a client certificate does it, at hosts of this
+    machine, and at those that only a service file names.
+    """
+    if pq.version() < LIBPQ_WITH_REQUIRE_AUTH or os.environ.get("PGREQUIREAUTH"):
+        return False
+    if parameters.keys() & {"require_auth", "sslcert", "service"}:
+        return False
+    hosts = parameters.get("hostaddr") or parameters.get("host") or os.environ.get("PGHOST", "")
+    return not all(is_local(host) for host in str(hosts).split(","))
+
+
+def is_local(host: str) -> bool:
+    """Tell whether a libpq `host` is this machine: a Unix socket, `localhost`, or a loopback address."""
+    if not host or host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def startup_options(settings: Mapping[str, str]) -> str:
@@ -67,12 +102,8 @@ def probe(config: Config, connection_type: str) -> ServerIdentity:
     Raises psycopg.OperationalError with the server's own reason, and with the cure where the file still holds an
     unresolved `${VAR}` or the answer is PgBouncer's.
     """
-    try:
+    with naming_the_cure(config):
         conn = psycopg.connect(**connect_parameters(config, connection_type))
-    except psycopg.OperationalError as error:
-        if cure := _cure(config, str(error)):
-            raise psycopg.OperationalError(f"{error}\n{cure}") from error
-        raise
     with conn:
         info = conn.info
         return ServerIdentity(
@@ -84,12 +115,34 @@ def probe(config: Config, connection_type: str) -> ServerIdentity:
         )
 
 
-def _cure(config: Config, said: str) -> str | None:
+@contextmanager
+def naming_the_cure(config: Config) -> Iterator[None]:
+    """Add the cure, where it is known, to what goes wrong while a connection is opened."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if said := cure(config, error):
+            raise psycopg.OperationalError(f"{error}\n{said}") from error
+        raise
+
+
+def cure(config: Config, error: BaseException) -> str | None:
+    """Return what to do about a connection that could not be opened, where the answer is known to have a cure."""
     if paths := unresolved_references(config):
         return (
             f"{', '.join(paths)} still holds a ${{VAR}} reference: connect with --resolve-env "
             "(in Python: resolve_env=True)"
         )
-    if "startup parameter" in said and not config.pgbouncer:  # PgBouncer has no SQLSTATE of its own for it
-        return "this looks like PgBouncer: write `pgbouncer: true` into the file"
-    return None
+    if "authentication method requirement" in str(error):  # libpq's own, so it has no SQLSTATE either
+        return (
+            f"a server that is not on this machine must authenticate by one of {REQUIRED_AUTH}; to accept what this "
+            "one does, write it into the file's connection_settings, such as `require_auth: md5` or `none`"
+        )
+    if "startup parameter" not in str(error):  # PgBouncer has no SQLSTATE of its own for it
+        return None
+    if config.pgbouncer:
+        return (
+            "PgBouncer does not take this: leave it out of connection_settings and of the environment (PGOPTIONS), or "
+            "name it in PgBouncer's ignore_startup_parameters"
+        )
+    return "this looks like PgBouncer: write `pgbouncer: true` into the file"

@@ -16,6 +16,7 @@ fails when one of them is gone.
 from __future__ import annotations
 
 import re
+import time
 from collections import deque
 from enum import IntEnum
 from functools import lru_cache
@@ -101,6 +102,7 @@ _TRACELESS = frozenset(
         (transaction.BaseTransaction, "_enter_gen"),
         (transaction.BaseTransaction, "_exit_gen"),
         (liveness, "ask"),
+        (liveness, "bounded"),
     )
 )
 
@@ -158,6 +160,7 @@ _client_side = attrgetter(*_SETTINGS, *_HANDLERS)
 def remember(conn: Any) -> None:
     """Keep what a fresh connection looks like on the client's side, for `restore`."""
     conn.trace = Trace.NONE
+    conn.idle_since = time.monotonic()
     conn.factory = (*attrgetter(*_SETTINGS)(conn), [], [], deque())
 
 
@@ -188,6 +191,11 @@ def _are_global(adapters: Any) -> bool:
         and adapters._dumpers_by_oid == every._dumpers_by_oid  # noqa: SLF001
         and adapters.types._registry is every.types._registry  # noqa: SLF001
     )
+
+
+def rollback(conn: Any) -> PQGen[None]:
+    """Roll back as psycopg does, but not for longer than a pool can wait for a network that swallows everything."""
+    return liveness.bounded(conn._rollback_gen(), time.monotonic() + RESET_TIMEOUT_S)  # noqa: SLF001
 
 
 def must_reset(conn: Any) -> bool:

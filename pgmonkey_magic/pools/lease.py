@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
@@ -35,6 +37,30 @@ class Lease(Generic[C]):
     ticket: Ticket
     lender: Any
     spoiled: bool = False
+
+
+STALE_PLAN = (
+    "another session has changed a table under a prepared statement; nothing was committed, and the pool's connections "
+    "are replaced: run the block again"
+)
+FOREIGN_PLAN = (
+    "a prepared statement belongs to one server process, and this connection has been given another: this looks like "
+    "PgBouncer; write `pgbouncer: true` into the file"
+)
+
+
+def has_stale_plan(error: BaseException | None) -> bool:
+    """Tell whether a block failed because its connection knows a table as it was ("cached plan must not change …").
+
+    psycopg would send the same prepared statement again, so that each later borrower failed too. The server's message
+    may be translated, the place in its source is not.
+    """
+    return isinstance(error, FeatureNotSupported) and error.diag.source_function == "RevalidateCachedQuery"
+
+
+def has_foreign_plan(error: BaseException | None) -> bool:
+    """Tell whether a block failed because somebody between the pool and the server shares out server processes."""
+    return isinstance(error, (InvalidSqlStatementName, DuplicatePreparedStatement))
 
 
 def deliver(future: Future[T], value: T) -> bool:

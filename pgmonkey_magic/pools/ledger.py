@@ -119,7 +119,7 @@ class Ledger:
         self._waiting[id(ticket)] = ticket  # one step of the interpreter: needs no lock
         return ticket
 
-    def grant(self, ticket: Ticket, backend_pid: int) -> None:
+    def grant(self, ticket: Ticket, backend_pid: int | None) -> None:
         """Note that the request has got its connection."""
         with self._lock:
             self._waiting.pop(id(ticket), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg import generators, waiting
@@ -18,6 +18,8 @@ from psycopg.pq import ConnStatus, ExecStatus
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGresult
+
+T = TypeVar("T")
 
 CHECK_TIMEOUT_S = 2.0
 """How long a check may take before the connection is replaced; less where the borrow has less time left."""
@@ -89,6 +91,22 @@ def ask(
         if result.status == ExecStatus.FATAL_ERROR:
             raise psycopg.errors.error_from_result(result)
         results.append(result)
+
+
+def bounded(gen: PQGen[T], deadline: float) -> PQGen[T]:
+    """Hold psycopg's conversation *gen* until *deadline* (`time.monotonic()` seconds); CheckTimeout after it.
+
+    The connection is then in the middle of it and good for nothing but to be closed.
+    """
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() > deadline:
+                raise CheckTimeout("the server did not answer in time")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        return end.value
 
 
 def needs_proof(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:

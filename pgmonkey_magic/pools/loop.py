@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
+_loop: asyncio.AbstractEventLoop | None = globals().get("_loop")  # kept where autoreload runs this file again
 
 
 def pool_loop() -> asyncio.AbstractEventLoop:

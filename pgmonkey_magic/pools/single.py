@@ -13,7 +13,7 @@ import psycopg
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.committing import CommitLost, commit, settle
-from pgmonkey_magic.pools.connecting import connect_parameters
+from pgmonkey_magic.pools.connecting import connect_parameters, naming_the_cure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -36,7 +36,8 @@ class PGConnection:
     def connect(self) -> None:
         """Connect, unless connected. Raises psycopg.OperationalError with the server's reason."""
         if self.connection is None or self.connection.closed:
-            self.connection = psycopg.connect(**connect_parameters(self.config, self.connection_type))
+            with naming_the_cure(self.config):
+                self.connection = psycopg.connect(**connect_parameters(self.config, self.connection_type))
 
     def disconnect(self) -> None:
         """Close the connection; what was not committed is rolled back by the server."""
@@ -109,9 +110,10 @@ class PGAsyncConnection:
         """Connect, unless connected. Raises psycopg.OperationalError with the server's reason."""
         async with self._connecting:
             if self.connection is None or self.connection.closed:
-                self.connection = await psycopg.AsyncConnection.connect(
-                    **connect_parameters(self.config, self.connection_type)
-                )
+                with naming_the_cure(self.config):
+                    self.connection = await psycopg.AsyncConnection.connect(
+                        **connect_parameters(self.config, self.connection_type)
+                    )
 
     async def disconnect(self) -> None:
         """Close the connection; what was not committed is rolled back by the server."""

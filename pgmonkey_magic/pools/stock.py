@@ -35,7 +35,7 @@ from psycopg_pool.pool_async import AddConnection as AsyncAddConnection
 from psycopg_pool.pool_async import ReturnConnection as AsyncReturnConnection
 from psycopg_pool.pool_async import ShrinkPool as AsyncShrinkPool
 
-from pgmonkey_magic.pools.factory_state import RESET, RESET_TIMEOUT_S, Trace, must_reset, remember, restore
+from pgmonkey_magic.pools.factory_state import RESET, RESET_TIMEOUT_S, Trace, must_reset, remember, restore, rollback
 from pgmonkey_magic.pools.liveness import ask, is_dead
 from pgmonkey_magic.pools.unavailable import one_line
 
@@ -47,6 +47,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pgmonkey_magic.pools")
 
+SAME_FAILURE_S = 0.4
+"""For so long a failure to connect holds for the other connections that the pool wants to open."""
+IMPATIENT_PAUSE_S = 0.5
+"""The longest pause between attempts while somebody waits for a connection."""
+
 # Without any logging set up, Python prints psycopg_pool's warnings, one per attempt, into the notebook. What matters of
 # them is said once per change of state below, and in the errors.
 logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
@@ -56,21 +61,47 @@ class ConnectFailed(Exception):  # noqa: N818 - carries the error to the waiting
     """Ends the wait of a queued request; `__cause__` is why nobody can connect."""
 
 
+class _SameFailure(psycopg.OperationalError):
+    """An attempt that was not made, because another one has just failed; `__cause__` is how."""
+
+
 class ConnectWatch:
     """Remembers whether the last attempt to connect failed, and says each change of that once in the log."""
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._failed_at = 0.0
         self.error: psycopg.Error | None = None
+        self.encrypted: bool | None = None
+        """Whether the last connection speaks TLS; None before the first."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether the last attempt succeeded. If not, only one is made at a time."""
+        return self.encrypted is not None and self.error is None
+
+    def spare_repetition(self) -> None:
+        """Raise what the last attempt raised, if that was just now: several at once would all be told the same."""
+        if self.error is not None and time.monotonic() - self._failed_at < SAME_FAILURE_S:
+            raise _SameFailure(one_line(self.error)) from self.error
 
     def failed(self, error: psycopg.Error) -> None:
         """Note a failed attempt."""
+        self._failed_at = time.monotonic()
         if self.error is None:
             logger.warning("pool %s cannot connect: %s", self._name, one_line(error))
         self.error = error
 
-    def succeeded(self) -> None:
+    def noted(self, error: psycopg.Error) -> psycopg.Error:
+        """Note why an attempt failed, or was spared; return the server's own error."""
+        if isinstance(error, _SameFailure) and self.error is not None:
+            return self.error
+        self.failed(error)
+        return error
+
+    def succeeded(self, conn: Any) -> None:
         """Note that the server can be reached."""
+        self.encrypted = conn.pgconn.ssl_in_use
         if self.error is not None:
             logger.warning("pool %s can connect again", self._name)
         self.error = None
@@ -81,6 +112,9 @@ def _refusal(error: psycopg.Error) -> ConnectFailed:
     refusal = ConnectFailed()
     refusal.__cause__ = error
     return refusal
+
+
+_OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 
 class _Counting:
@@ -105,6 +139,7 @@ class _Counting:
         self._nobody_can_serve = nobody_can_serve
         self._backing_off: set[Any] = set()
         self._shrinker: Any = None
+        self._one_at_a_time: Any = threading.Lock()
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
         self._gate = threading.Lock()
         """What guards the state, for those who will not wait for it."""
@@ -191,6 +226,9 @@ class _Counting:
         self._waiting.clear()
         return waiting
 
+    def _pause(self, delay: float) -> float:
+        return min(delay, IMPATIENT_PAUSE_S) if self._waiting else delay
+
     def _no_longer_backing_off(self, task: Any) -> bool:
         try:
             self._backing_off.remove(task)
@@ -263,7 +301,7 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         """Run a task later. Pauses between attempts to connect can be cut short, old shrink timers lapse."""
         if isinstance(task, AddConnection):
             self._backing_off.add(task)
-            self._sched.enter(delay, lambda: self._resume(task))
+            self._sched.enter(self._pause(delay), lambda: self._resume(task))
         elif isinstance(task, ShrinkPool):
             self._shrinker = self._shrinker or task
             if task is self._shrinker:
@@ -277,15 +315,20 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
 
     def _connect(self, timeout: float | None = None) -> Any:
         try:
-            conn = super()._connect(timeout)
+            if self._watch.proven:
+                conn = super()._connect(timeout)
+            else:
+                with self._one_at_a_time:
+                    self._watch.spare_repetition()
+                    conn = super()._connect(timeout)
+                    self._watch.succeeded(conn)
         except psycopg.Error as error:
-            self._watch.failed(error)
+            cause = self._watch.noted(error)
             with self._lock:
                 refused = self._refused()
             for client in refused:
-                client.fail(_refusal(error))
+                client.fail(_refusal(cause))
             raise
-        self._watch.succeeded()
         with self._lock:
             self._known.add(conn)
         remember(conn)
@@ -298,6 +341,12 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
             self.run_task(ReturnConnection(self, conn, from_getconn=from_getconn))
 
     def _reset_connection(self, conn: Any) -> None:
+        if conn.pgconn.transaction_status in _OPEN:
+            try:
+                conn.wait(rollback(conn))
+            except psycopg.Error as error:
+                logger.info("a connection that could not be rolled back is closed: %s", one_line(error))
+                self._close_connection(conn)
         super()._reset_connection(conn)
         if conn.trace is Trace.PREPARED:
             self._close_connection(conn)
@@ -308,6 +357,7 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
                 logger.info("a connection that could not be reset is closed: %s", one_line(error))
                 self._close_connection(conn)
         restore(conn)
+        conn.idle_since = time.monotonic()
 
     def _add_connection(self, attempt: Any, growing: bool = False) -> None:
         with self._lock:
@@ -318,7 +368,6 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
 
     def _add_to_pool(self, conn: Any) -> None:
         conn._pool = None  # noqa: SLF001
-        conn.idle_since = time.monotonic()
         with self._lock:
             if not self._closed and not self._is_surplus():
                 while self._waiting:
@@ -365,6 +414,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
         self._resets = resets
         super().__init__(**arguments)
         self._lock = _GatedLock(self._gate)
+        self._one_at_a_time = asyncio.Lock()
 
     async def resize(self, min_size: int, max_size: int | None = None) -> None:
         """Take new sizes now: close the surplus, open what is missing, for those who wait too."""
@@ -408,7 +458,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
         """Run a task later. Pauses between attempts to connect can be cut short, old shrink timers lapse."""
         if isinstance(task, AsyncAddConnection):
             self._backing_off.add(task)
-            await self._sched.enter(delay, lambda: self._resume(task))
+            await self._sched.enter(self._pause(delay), lambda: self._resume(task))
         elif isinstance(task, AsyncShrinkPool):
             self._shrinker = self._shrinker or task
             if task is self._shrinker:
@@ -426,15 +476,20 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
 
     async def _connect(self, timeout: float | None = None) -> Any:
         try:
-            conn = await super()._connect(timeout)
+            if self._watch.proven:
+                conn = await super()._connect(timeout)
+            else:
+                async with self._one_at_a_time:
+                    self._watch.spare_repetition()
+                    conn = await super()._connect(timeout)
+                    self._watch.succeeded(conn)
         except psycopg.Error as error:
-            self._watch.failed(error)
+            cause = self._watch.noted(error)
             async with self._lock:
                 refused = self._refused()
             for client in refused:
-                await client.fail(_refusal(error))
+                await client.fail(_refusal(cause))
             raise
-        self._watch.succeeded()
         self._known.add(conn)
         remember(conn)
         return conn
@@ -446,6 +501,12 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             self.run_task(AsyncReturnConnection(self, conn, from_getconn=from_getconn))
 
     async def _reset_connection(self, conn: Any) -> None:
+        if conn.pgconn.transaction_status in _OPEN:
+            try:
+                await conn.wait(rollback(conn))
+            except psycopg.Error as error:
+                logger.info("a connection that could not be rolled back is closed: %s", one_line(error))
+                await self._close_connection(conn)
         await super()._reset_connection(conn)
         if conn.trace is Trace.PREPARED:
             await self._close_connection(conn)
@@ -456,6 +517,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
                 logger.info("a connection that could not be reset is closed: %s", one_line(error))
                 await self._close_connection(conn)
         restore(conn)
+        conn.idle_since = time.monotonic()
 
     async def _add_connection(self, attempt: Any, growing: bool = False) -> None:
         async with self._lock:
@@ -466,7 +528,6 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
 
     async def _add_to_pool(self, conn: Any) -> None:
         conn._pool = None  # noqa: SLF001
-        conn.idle_since = time.monotonic()
         async with self._lock:
             if not self._closed and not self._is_surplus():
                 while self._waiting:

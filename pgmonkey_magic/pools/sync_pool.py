@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
 from pgmonkey_magic.pools.committing import CommitLost, commit, settle
-from pgmonkey_magic.pools.factory_state import Trace, TracedConnection, trace_of
+from pgmonkey_magic.pools.factory_state import Trace, TracedConnection, rollback, trace_of
 from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
 from pgmonkey_magic.pools.lease import Lease, Talk, deliver
 from pgmonkey_magic.pools.ledger import Holder
@@ -72,7 +72,7 @@ class PGPool(BasePool[SyncStockPool]):
         """Close the pool: idle connections now, borrowed ones when they come back. Using it again opens it anew."""
         stock, self._stock = self.pool, None
         if stock is not None:
-            stock.close(timeout=2)
+            stock.close(timeout=2 / (stock.num_workers + 1))  # which it takes for each of its threads in turn
 
     def apply(self, settings: PoolSettings) -> None:
         """Give the running pool other settings; any thread may call it. Raises RequestError for one it cannot take."""
@@ -133,6 +133,8 @@ class PGPool(BasePool[SyncStockPool]):
             lease.conn.close()
         if not lease.lender.put_idle(lease.conn):
             lease.lender.putconn(lease.conn)
+        if self.retired:
+            self._close_if_retired()
 
     def _put_for(self, done: Future[None], lease: SyncLease) -> None:
         try:
@@ -154,13 +156,14 @@ class PGPool(BasePool[SyncStockPool]):
                 reason = self._explain(error, timeout)
                 raise reason from reason.__cause__
             raise
-        self.ledger.grant(ticket, conn.pgconn.backend_pid)
-        return Lease(conn, ticket, stock)
+        return self._leased(conn, ticket, stock)
 
     def _take_patiently(self, stock: SyncStockPool, deadline: float) -> TracedConnection:
         while True:
             if self._down():  # also when the attempt to replace a dead one has failed before we could queue for it
                 self._retry_now(stock, deadline)
+            elif self._watch.error is not None:
+                stock.retry_now()
             conn = stock.getconn(deadline - time.monotonic())
             if self._is_usable(conn, deadline):
                 return conn
@@ -185,7 +188,8 @@ class PGPool(BasePool[SyncStockPool]):
         # psycopg_pool is backing off between attempts. One attempt in the foreground either finds the reason at once,
         # or finds the server back, and then the pool is told to connect without waiting for its next turn.
         try:
-            psycopg.connect(**self._hurried(deadline)).close()
+            with psycopg.connect(**self._hurried(deadline)) as conn:
+                self._watch.succeeded(conn)
         except psycopg.Error as error:
             self._watch.failed(error)
             raise ConnectFailed from error
@@ -230,8 +234,10 @@ class PGPool(BasePool[SyncStockPool]):
             else:
                 # A lost connection cannot be rolled back, and need not: the server has done it. The error that ended
                 # the block must not be hidden behind this one.
-                with suppress(psycopg.OperationalError):
-                    lease.conn.rollback()
+                with suppress(psycopg.OperationalError), lease.conn.lock:
+                    lease.conn.wait(rollback(lease.conn))
+                if self._noted_stale_plan(exc):
+                    self.recycle()
         except CommitLost as lost:
             settle(self.config, self.connection_type, lost)
         finally:

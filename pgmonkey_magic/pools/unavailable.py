@@ -63,9 +63,9 @@ def queue_full(pool: Describable) -> PoolUnavailable:
     )
 
 
-def cannot_connect(pool: Describable, cause: BaseException) -> PoolUnavailable:
-    """Say the server's or the network's own reason."""
-    return PoolUnavailable(f"pool {pool.name} cannot connect: {one_line(cause)}")
+def cannot_connect(pool: Describable, cause: BaseException, cure: str | None) -> PoolUnavailable:
+    """Say the server's or the network's own reason, and what to do about it where that is known."""
+    return PoolUnavailable(f"pool {pool.name} cannot connect: {one_line(cause)}{f'; {cure}' if cure else ''}")
 
 
 def closed(pool: Describable) -> PoolUnavailable:

@@ -289,7 +289,7 @@ SECTIONS = st.fixed_dictionaries(
         ),
         "pgbouncer": st.booleans(),
     },
-)
+).filter(lambda data: not (data.get("pgbouncer") and data.get("sync_settings")))
 
 
 @given(SECTIONS, st.randoms(use_true_random=False))
@@ -312,6 +312,12 @@ def test_key_and_equality_follow_content_alone(data: dict[str, Any], random: Any
 def test_equal_keys_mean_equal_content(a: dict[str, Any], b: dict[str, Any]) -> None:
     one, two = parse_config(a), parse_config(b)
     assert (one.key("pool") == two.key("pool")) == (one == two)
+
+
+def test_server_settings_and_pgbouncer_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="'sync_settings' cannot be used with `pgbouncer: true`"):
+        parsed(sync_settings={"jit": "off"}, pgbouncer=True)
+    assert parsed(async_settings={"jit": None}, pgbouncer=True).pgbouncer
 
 
 def test_config_is_a_frozen_value() -> None:

@@ -67,7 +67,7 @@ def test_private_names_of_psycopg() -> None:
     assert factory_state._EXECUTE is not None
     assert factory_state._EXECUTE.co_varnames[:2] == ("self", "query")
     assert None not in factory_state._TRACELESS
-    assert len(factory_state._TRACELESS) == 5
+    assert len(factory_state._TRACELESS) == 6
 
 
 def test_private_attributes_of_a_connection(server: Server) -> None:
