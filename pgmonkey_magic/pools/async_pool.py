@@ -224,11 +224,11 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     async def _retry_now(self, stock: AsyncStockPool, deadline: float) -> None:
         # See the sync twin for why.
         try:
+            self._watch.spare_repetition()
             async with await psycopg.AsyncConnection.connect(**self._hurried(deadline)) as conn:
                 self._watch.succeeded(conn)
         except psycopg.Error as error:
-            self._watch.failed(error)
-            raise ConnectFailed from error
+            raise ConnectFailed from self._watch.noted(error)
         await stock.retry_now()
 
     # -- the block: one borrow, one transaction ---------------------------------------------------------------

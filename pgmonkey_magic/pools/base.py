@@ -205,8 +205,9 @@ class BasePool(Generic[S]):
             cause = error.__cause__
         else:
             cause = self._watch.error if isinstance(error, PoolTimeout) else error
-        if cause is None and self._nobody_can_serve():
-            cause = psycopg.errors.ConnectionTimeout(f"{self._address()} has not answered within {timeout_s:g} s")
+        if isinstance(cause, psycopg.errors.ConnectionTimeout) or (cause is None and self._nobody_can_serve()):
+            # libpq's own words name neither.
+            cause = psycopg.errors.ConnectionTimeout(f"{self._address()} has not answered in time")
         if cause is not None and self._nobody_can_serve():
             reason = unavailable.cannot_connect(self, cause, cure(self.config, cause))
         else:

@@ -124,29 +124,36 @@ _WAIT, _AWAIT = psycopg.Connection.wait, psycopg.AsyncConnection.wait
 
 
 class TracedConnection(psycopg.Connection[Any]):
-    """A connection that knows whether its borrower may have left something on it."""
+    """A connection that knows whether its borrower may have left something on it, and when its server last answered.
+
+    `heard_at` is in `time.monotonic()` seconds; of a new connection nothing has been heard until it is asked something.
+    """
 
     trace = Trace.NONE
-    idle_since = 0.0
+    heard_at = 0.0
 
     def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
         """Note what the conversation may leave behind, then hold it."""
         if (trace := _trace_of_conversation(gen)) is not Trace.NONE:
             self.trace = max(self.trace, trace)
-        return _WAIT(self, gen, *args, **kwargs)
+        answer = _WAIT(self, gen, *args, **kwargs)
+        self.heard_at = time.monotonic()
+        return answer
 
 
 class TracedAsyncConnection(psycopg.AsyncConnection[Any]):
     """The twin of TracedConnection."""
 
     trace = Trace.NONE
-    idle_since = 0.0
+    heard_at = 0.0
 
     async def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
         """Note what the conversation may leave behind, then hold it."""
         if (trace := _trace_of_conversation(gen)) is not Trace.NONE:
             self.trace = max(self.trace, trace)
-        return await _AWAIT(self, gen, *args, **kwargs)
+        answer = await _AWAIT(self, gen, *args, **kwargs)
+        self.heard_at = time.monotonic()
+        return answer
 
 
 _SETTINGS = (
@@ -160,7 +167,6 @@ _client_side = attrgetter(*_SETTINGS, *_HANDLERS)
 def remember(conn: Any) -> None:
     """Keep what a fresh connection looks like on the client's side, for `restore`."""
     conn.trace = Trace.NONE
-    conn.idle_since = time.monotonic()
     conn.factory = (*attrgetter(*_SETTINGS)(conn), [], [], deque())
 
 

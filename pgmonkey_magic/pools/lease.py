@@ -40,8 +40,8 @@ class Lease(Generic[C]):
 
 
 STALE_PLAN = (
-    "another session has changed a table under a prepared statement; nothing was committed, and the pool's connections "
-    "are replaced: run the block again"
+    "another session has changed a table under a prepared statement, which therefore did not run; the pool's "
+    "connections are replaced: run the block again"
 )
 FOREIGN_PLAN = (
     "a prepared statement belongs to one server process, and this connection has been given another: this looks like "

@@ -24,9 +24,9 @@ T = TypeVar("T")
 CHECK_TIMEOUT_S = 2.0
 """How long a check may take before the connection is replaced; less where the borrow has less time left."""
 FRESH_S = 0.5
-"""A connection that came back so recently is handed out without the question."""
+"""A connection whose server has answered so recently is handed out without the question."""
 WARM_S = 0.001
-"""And one that came back just now without the look, for which busy threads would have to queue: it lets go of the
+"""And one that has answered just now without the look, for which busy threads would have to queue: it lets go of the
 interpreter's lock."""
 
 
@@ -110,13 +110,13 @@ def bounded(gen: PQGen[T], deadline: float) -> PQGen[T]:
 
 
 def needs_proof(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
-    """Tell whether a connection has been idle long enough to be asked."""
-    return time.monotonic() - getattr(conn, "idle_since", 0.0) > FRESH_S
+    """Tell whether the server has been silent long enough to be asked."""
+    return time.monotonic() - getattr(conn, "heard_at", 0.0) > FRESH_S
 
 
 def is_warm(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
-    """Tell whether a connection has worked so recently that looking at it would say nothing new."""
-    return time.monotonic() - getattr(conn, "idle_since", 0.0) < WARM_S
+    """Tell whether the server has answered so recently that a look would say nothing new."""
+    return time.monotonic() - getattr(conn, "heard_at", 0.0) < WARM_S
 
 
 def check_deadline(borrow_deadline: float) -> float:

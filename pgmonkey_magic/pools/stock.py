@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 import weakref
@@ -47,8 +48,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pgmonkey_magic.pools")
 
-SAME_FAILURE_S = 0.4
-"""For so long a failure to connect holds for the other connections that the pool wants to open."""
+SAME_FAILURE_S = 0.2
+"""For so long a failure to connect holds for the other connections that somebody wants to open."""
+LONG_ATTEMPT_S = 1.0
+"""A failure that took longer says nothing to those who have come since it began: the network may have come back."""
 IMPATIENT_PAUSE_S = 0.5
 """The longest pause between attempts while somebody waits for a connection."""
 
@@ -85,18 +88,14 @@ class ConnectWatch:
         if self.error is not None and time.monotonic() - self._failed_at < SAME_FAILURE_S:
             raise _SameFailure(one_line(self.error)) from self.error
 
-    def failed(self, error: psycopg.Error) -> None:
-        """Note a failed attempt."""
-        self._failed_at = time.monotonic()
-        if self.error is None:
-            logger.warning("pool %s cannot connect: %s", self._name, one_line(error))
-        self.error = error
-
-    def noted(self, error: psycopg.Error) -> psycopg.Error:
+    def noted(self, error: psycopg.Error, began_at: float = math.inf) -> psycopg.Error:
         """Note why an attempt failed, or was spared; return the server's own error."""
         if isinstance(error, _SameFailure) and self.error is not None:
             return self.error
-        self.failed(error)
+        self._failed_at = min(began_at + LONG_ATTEMPT_S, time.monotonic())
+        if self.error is None:
+            logger.warning("pool %s cannot connect: %s", self._name, one_line(error))
+        self.error = error
         return error
 
     def succeeded(self, conn: Any) -> None:
@@ -177,7 +176,6 @@ class _Counting:
             if self._closed or self._waiting or self._nconns > self._max_size:
                 return False
             conn._pool = None  # noqa: SLF001
-            conn.idle_since = now
             self._pool.append(conn)
             return True
         finally:
@@ -218,13 +216,18 @@ class _Counting:
         self._pool.clear()
         return idle
 
-    def _refused(self) -> list[Any]:
-        """Return the waiting requests that must be told that nobody can connect."""
+    def _refused(self, began_at: float, first: list[Any]) -> list[Any]:
+        """Return the waiting requests that must be told that nobody can connect.
+
+        *first* are those that waited when the attempt began; they alone are told what took long to find out.
+        """
         if not self._nobody_can_serve():
             return []
-        waiting = list(self._waiting)
-        self._waiting.clear()
-        return waiting
+        took_long = time.monotonic() - began_at > LONG_ATTEMPT_S
+        told = [client for client in self._waiting if client in first or not took_long]
+        for client in told:
+            self._waiting.remove(client)
+        return told
 
     def _pause(self, delay: float) -> float:
         return min(delay, IMPATIENT_PAUSE_S) if self._waiting else delay
@@ -314,6 +317,7 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
             task.tick()
 
     def _connect(self, timeout: float | None = None) -> Any:
+        began_at, first = time.monotonic(), list(self._waiting)
         try:
             if self._watch.proven:
                 conn = super()._connect(timeout)
@@ -323,9 +327,9 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
                     conn = super()._connect(timeout)
                     self._watch.succeeded(conn)
         except psycopg.Error as error:
-            cause = self._watch.noted(error)
+            cause = self._watch.noted(error, began_at)
             with self._lock:
-                refused = self._refused()
+                refused = self._refused(began_at, first)
             for client in refused:
                 client.fail(_refusal(cause))
             raise
@@ -357,7 +361,6 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
                 logger.info("a connection that could not be reset is closed: %s", one_line(error))
                 self._close_connection(conn)
         restore(conn)
-        conn.idle_since = time.monotonic()
 
     def _add_connection(self, attempt: Any, growing: bool = False) -> None:
         with self._lock:
@@ -475,6 +478,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             await task.tick()
 
     async def _connect(self, timeout: float | None = None) -> Any:
+        began_at, first = time.monotonic(), list(self._waiting)
         try:
             if self._watch.proven:
                 conn = await super()._connect(timeout)
@@ -484,9 +488,9 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
                     conn = await super()._connect(timeout)
                     self._watch.succeeded(conn)
         except psycopg.Error as error:
-            cause = self._watch.noted(error)
+            cause = self._watch.noted(error, began_at)
             async with self._lock:
-                refused = self._refused()
+                refused = self._refused(began_at, first)
             for client in refused:
                 await client.fail(_refusal(cause))
             raise
@@ -517,7 +521,6 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
                 logger.info("a connection that could not be reset is closed: %s", one_line(error))
                 await self._close_connection(conn)
         restore(conn)
-        conn.idle_since = time.monotonic()
 
     async def _add_connection(self, attempt: Any, growing: bool = False) -> None:
         async with self._lock:

@@ -188,11 +188,11 @@ class PGPool(BasePool[SyncStockPool]):
         # psycopg_pool is backing off between attempts. One attempt in the foreground either finds the reason at once,
         # or finds the server back, and then the pool is told to connect without waiting for its next turn.
         try:
+            self._watch.spare_repetition()
             with psycopg.connect(**self._hurried(deadline)) as conn:
                 self._watch.succeeded(conn)
         except psycopg.Error as error:
-            self._watch.failed(error)
-            raise ConnectFailed from error
+            raise ConnectFailed from self._watch.noted(error)
         stock.retry_now()
 
     def _take_for(
