@@ -172,8 +172,8 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
 
     async def _take_patiently(self, stock: AsyncStockPool, deadline: float) -> TracedAsyncConnection:
         while True:
-            if self._down():  # also when the attempt to replace a dead one has failed before we could queue for it
-                await self._retry_now(stock, deadline)
+            if self._must_connect_now(stock):
+                await self._connect_now(stock, deadline)
             elif self._watch.error is not None:
                 await stock.retry_now()
             conn = await stock.getconn(deadline - time.monotonic())
@@ -221,15 +221,19 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
                 return False  # why is of no interest: it is closed and another one taken
         return True
 
-    async def _retry_now(self, stock: AsyncStockPool, deadline: float) -> None:
-        # See the sync twin for why.
+    async def _connect_now(self, stock: AsyncStockPool, deadline: float) -> None:
+        # In a task of its own, because libpq does not take less than two seconds for an answer, and cancelled half way
+        # it would lose its place in the pool.
+        attempt = asyncio.ensure_future(stock.connect_now(self._hurry(deadline)))
+        attempt.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # asyncio asks for somebody to look
         try:
-            self._watch.spare_repetition()
-            async with await psycopg.AsyncConnection.connect(**self._hurried(deadline)) as conn:
-                self._watch.succeeded(conn)
+            await asyncio.wait_for(asyncio.shield(attempt), deadline - time.monotonic())
+        except TimeoutError:
+            return  # the queue says the rest
         except psycopg.Error as error:
-            raise ConnectFailed from self._watch.noted(error)
-        await stock.retry_now()
+            raise ConnectFailed from self._watch.error or error
 
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 

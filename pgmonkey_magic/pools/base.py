@@ -88,15 +88,15 @@ class BasePool(Generic[S]):
         )
 
     def _parameters(self) -> dict[str, Any]:
-        """Return parameters for an attempt that nobody may wait for longer than for a connection."""
-        return self._hurried(time.monotonic() + self.settings.timeout)
-
-    def _hurried(self, deadline: float) -> dict[str, Any]:
-        """Return parameters for an attempt that a borrower waits for: it may not take longer than the borrow."""
+        """Return parameters for an attempt in the background, which a borrower may come to wait for."""
         parameters = connect_parameters(self.config, self.connection_type)
+        return {**parameters, "connect_timeout": self._hurry(time.monotonic() + self.settings.timeout)}
+
+    def _hurry(self, deadline: float) -> int:
+        """Return the seconds that an attempt to connect may take: the file's, but no more than until *deadline*."""
+        given = int(connect_parameters(self.config, self.connection_type)["connect_timeout"])
         left = max(1, round(deadline - time.monotonic()))
-        given = int(parameters["connect_timeout"])
-        return {**parameters, "connect_timeout": min(given, left) if given > 0 else left}
+        return min(given, left) if given > 0 else left
 
     @property
     def encrypted(self) -> bool | None:
@@ -192,8 +192,9 @@ class BasePool(Generic[S]):
         """Tell whether an idle connection can be handed out without waiting for anything."""
         return is_warm(conn) or not (is_dead(conn) or (self.settings.check_on_checkout and needs_proof(conn)))
 
-    def _down(self) -> bool:
-        return self._watch.error is not None and self._nobody_can_serve()
+    def _must_connect_now(self, stock: S) -> bool:
+        """Tell whether to connect for oneself: the others pause after a failure, or hang, and nobody can serve."""
+        return (self._watch.error is not None or stock.hangs) and self._nobody_can_serve()
 
     def _explain(self, error: Exception, timeout_s: float) -> unavailable.PoolUnavailable:
         """Turn what a stock pool raised into the reason, with the true cause attached."""

@@ -27,17 +27,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pgmonkey_magic.pools")
 
 OUTCOME_TIMEOUT_S = 5.0
+_LIFE = (
+    "pg_catalog.concat(pg_catalog.pg_postmaster_start_time(), ' ', "
+    "(SELECT stats_reset FROM pg_catalog.pg_stat_bgwriter))"
+)
+"""Changes when the server is started, and also when it recovers from a crash of one of its processes: that resets the
+statistics, and nothing else that everybody may read tells of it."""
+_WHO = f"SELECT pg_catalog.pg_current_xact_id_if_assigned(), {_LIFE}"
 
 
 class CommitLost(Exception):  # noqa: N818 - what happened; worded for people where it is caught
     """The connection was lost after COMMIT was sent and before its answer came; `__cause__` is how.
 
-    `xid` is the transaction's number, by which the server can be asked; None where it had written nothing.
+    `xid` is the transaction's number, by which the server can be asked; None where it had written nothing. `life` says
+    since when the server's memory reaches back.
     """
 
-    def __init__(self, xid: str | None) -> None:
+    def __init__(self, xid: str | None, life: str) -> None:
         super().__init__(xid)
         self.xid = xid
+        self.life = life
 
 
 def commit(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], *, writes: bool) -> PQGen[None]:
@@ -47,7 +56,7 @@ def commit(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], *, writ
     answered with ROLLBACK and no error: rows lost without a word), the server's error where a deferred constraint
     fails, and CommitLost.
     """
-    pgconn, xid = conn.pgconn, None
+    pgconn, xid, life = conn.pgconn, None, ""
     if pgconn.transaction_status == TransactionStatus.IDLE:
         return
     if pgconn.transaction_status == TransactionStatus.INERROR:
@@ -57,21 +66,26 @@ def commit(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], *, writ
         )
     if writes:
         # Before COMMIT, because nothing can be asked on a line that was cut.
-        results = yield from ask(conn, math.inf, b"SELECT pg_catalog.pg_current_xact_id_if_assigned()")
-        xid = results[0].get_value(0, 0)
+        results = yield from ask(conn, math.inf, _WHO.encode())
+        xid, life = (_text(results[0].get_value(0, column)) for column in range(2))
     try:
         yield from ask(conn, math.inf, b"COMMIT")
     except psycopg.OperationalError as error:
         if pgconn.status == ConnStatus.BAD:
-            raise CommitLost(xid.decode() if xid else None) from error
+            raise CommitLost(xid or None, life) from error
         raise
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode()
 
 
 def transaction_outcome(config: Config, connection_type: str, lost: CommitLost) -> str | None:
     """Ask on a new connection what became of a transaction: `committed`, `aborted`, or None where nobody knows.
 
     One that had written nothing has nothing to lose and counts as committed. The server may still be at it, or not have
-    noticed that its client is gone, so it is asked for some seconds.
+    noticed that its client is gone, so it is asked for some seconds. A server that has been started anew since may have
+    given the number to another transaction, so what it then calls committed is not believed.
     Source: pg_xact_status in PostgreSQL's documentation of transaction information functions.
     """
     if lost.xid is None:
@@ -80,9 +94,9 @@ def transaction_outcome(config: Config, connection_type: str, lost: CommitLost) 
     while True:
         try:
             with psycopg.connect(**connect_parameters(config, connection_type)) as conn:
-                row = conn.execute("SELECT pg_catalog.pg_xact_status(%s::xid8)", [lost.xid]).fetchone()
+                row = conn.execute(f"SELECT pg_catalog.pg_xact_status(%s::xid8), {_LIFE}", [lost.xid]).fetchone()
                 if row and row[0] != "in progress":
-                    return row[0]
+                    return None if row[0] == "committed" and row[1] != lost.life else row[0]
         except psycopg.OperationalError:
             if time.monotonic() > deadline:
                 return None  # the caller says that it is not known

@@ -2,19 +2,25 @@
 
 Whatever must not be torn there, such as taking a connection out of a pool, is done by a helper thread, which no
 interrupt reaches. Helpers are kept for the next time, because starting a thread costs more than a borrow.
+
+Waiting for a helper is waiting for a lock of the interpreter: `threading.Condition`, on which a Future waits and the
+start of a `threading.Thread`, turns an interrupt that comes at the wrong step into a RuntimeError.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
 from collections import deque
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 _resting: deque[SimpleQueue[Callable[[], object]]] = deque()
 
@@ -29,21 +35,51 @@ def may_be_interrupted() -> bool:
     return signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def in_helper(work: Callable[[], object]) -> None:
-    """Have a helper thread run *work*, which must see to its own errors; returns at once."""
+class Errand(Generic[T]):
+    """What a helper is asked to do; `result` waits for it."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._done = _thread.allocate_lock()
+        self._done.acquire()
+        self._outcome: list[T] = []
+        self._error: BaseException | None = None
+
+    def __call__(self) -> None:
+        """Do it; in the helper's thread."""
+        try:
+            self._outcome.append(self._work())
+        except BaseException as error:  # noqa: BLE001 - a helper's end: the error travels to the one who waits
+            self._error = error
+        finally:
+            self._done.release()
+
+    def result(self, timeout: float = -1) -> T:
+        """Return what the work returned, or raise its error; TimeoutError after *timeout* seconds, if not negative."""
+        if not self._done.acquire(timeout=timeout):
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._outcome[0]
+
+
+def in_helper(work: Callable[[], T]) -> Errand[T]:
+    """Have a helper thread run *work*; return at once."""
+    errand = Errand(work)
     try:
         errands = _resting.pop()
     except IndexError:
         errands = SimpleQueue()
-        threading.Thread(target=_help, args=(errands,), name="pgmonkey-helper", daemon=True).start()
-    errands.put(work)
+        _thread.start_new_thread(_help, (errands,))
+    errands.put(errand)
+    return errand
 
 
 def _help(errands: SimpleQueue[Callable[[], object]]) -> None:
     while True:
-        work = errands.get()
-        work()
-        del work  # what it has seen is not kept alive until the next errand
+        errand = errands.get()
+        errand()
+        del errand  # what it has seen is not kept alive until the next one
         _resting.append(errands)
 
 

@@ -3,7 +3,7 @@
     take_idle    what is idle is taken, and put back, from any thread or loop without a hop or a wait
     resize       never more than max_size, the surplus closed at once, the queue served at once
     _connect     a failure to connect reaches the waiting requests at once, with its reason
-    retry_now    a server that is back is used at once, not at the end of a pause between attempts
+    connect_now  a server that is back is used at once, not when an attempt ends that pauses or hangs
     sweep        one dead connection found: the others are looked at before anybody else meets them
     reset        the next borrower gets a connection in factory state; a worker sees to it, and only where it is needed
     shrink       all connections that a whole `max_idle` did not need are closed, not one of them
@@ -22,10 +22,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import threading
 import time
 import weakref
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
@@ -49,9 +50,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pgmonkey_magic.pools")
 
 SAME_FAILURE_S = 0.2
-"""For so long a failure to connect holds for the other connections that somebody wants to open."""
-LONG_ATTEMPT_S = 1.0
-"""A failure that took longer says nothing to those who have come since it began: the network may have come back."""
+"""While nobody waits, a failure to connect holds for so long for the other connections that the pool wants to open."""
+HUNG_S = 0.25
+"""A borrower that finds nothing but an attempt to connect which is older makes one of its own in its place."""
 IMPATIENT_PAUSE_S = 0.5
 """The longest pause between attempts while somebody waits for a connection."""
 
@@ -64,6 +65,19 @@ class ConnectFailed(Exception):  # noqa: N818 - carries the error to the waiting
     """Ends the wait of a queued request; `__cause__` is why nobody can connect."""
 
 
+class _Abandoned(BaseException):
+    """Ends an attempt whose place another one has taken. No Exception, because the stock pool would try again."""
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """An attempt to connect, and who waited when it began."""
+
+    began_at: float
+    first: tuple[Any, ...]
+    abandoned: bool = False
+
+
 class _SameFailure(psycopg.OperationalError):
     """An attempt that was not made, because another one has just failed; `__cause__` is how."""
 
@@ -73,7 +87,7 @@ class ConnectWatch:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._failed_at = 0.0
+        self._began_at = 0.0
         self.error: psycopg.Error | None = None
         self.encrypted: bool | None = None
         """Whether the last connection speaks TLS; None before the first."""
@@ -83,20 +97,17 @@ class ConnectWatch:
         """Whether the last attempt succeeded. If not, only one is made at a time."""
         return self.encrypted is not None and self.error is None
 
-    def spare_repetition(self) -> None:
-        """Raise what the last attempt raised, if that was just now: several at once would all be told the same."""
-        if self.error is not None and time.monotonic() - self._failed_at < SAME_FAILURE_S:
+    def spare_repetition(self, since: float) -> None:
+        """Raise what the last attempt raised, if it was made after *since*."""
+        if self.error is not None and self._began_at >= since:
             raise _SameFailure(one_line(self.error)) from self.error
 
-    def noted(self, error: psycopg.Error, began_at: float = math.inf) -> psycopg.Error:
-        """Note why an attempt failed, or was spared; return the server's own error."""
-        if isinstance(error, _SameFailure) and self.error is not None:
-            return self.error
-        self._failed_at = min(began_at + LONG_ATTEMPT_S, time.monotonic())
+    def failed(self, error: psycopg.Error, began_at: float) -> None:
+        """Note a failed attempt, and when it began."""
+        self._began_at = began_at
         if self.error is None:
             logger.warning("pool %s cannot connect: %s", self._name, one_line(error))
         self.error = error
-        return error
 
     def succeeded(self, conn: Any) -> None:
         """Note that the server can be reached."""
@@ -132,6 +143,8 @@ class _Counting:
     _growing: bool
     _jitter: Callable[[float, float, float], float]
     max_lifetime: float
+    _new_attempt: type[Any]
+    """The kind of pool's own AddConnection."""
 
     def _begin_counting(self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool]) -> None:
         self._watch = watch
@@ -139,6 +152,8 @@ class _Counting:
         self._backing_off: set[Any] = set()
         self._shrinker: Any = None
         self._one_at_a_time: Any = threading.Lock()
+        self._in_foreground: Any = threading.Lock()
+        self._in_flight: list[_Attempt] = []
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
         self._gate = threading.Lock()
         """What guards the state, for those who will not wait for it."""
@@ -216,21 +231,55 @@ class _Counting:
         self._pool.clear()
         return idle
 
-    def _refused(self, began_at: float, first: list[Any]) -> list[Any]:
+    @property
+    def hangs(self) -> bool:
+        """Whether an attempt to connect has been under way for suspiciously long."""
+        return any(self._has_hung(attempt) for attempt in list(self._in_flight))
+
+    def _has_hung(self, attempt: _Attempt) -> bool:
+        return not attempt.abandoned and time.monotonic() - attempt.began_at > HUNG_S
+
+    def _begun(self) -> _Attempt:
+        attempt = _Attempt(time.monotonic(), tuple(self._waiting))
+        self._in_flight.append(attempt)
+        return attempt
+
+    def _ended(self, attempt: _Attempt) -> bool:
+        """Strike an attempt out; tell whether it still counts."""
+        self._in_flight.remove(attempt)
+        return not attempt.abandoned
+
+    def _taken_over(self) -> Any:
+        """Return the task of an attempt that pauses or hangs and will not be made any more; None if there is none."""
+        if self._backing_off:
+            return self._backing_off.pop()
+        for attempt in self._in_flight:
+            if self._has_hung(attempt):
+                attempt.abandoned = True
+                return self._new_attempt(self)
+        return None
+
+    def _refused(self, attempt: _Attempt) -> list[Any]:
         """Return the waiting requests that must be told that nobody can connect.
 
-        *first* are those that waited when the attempt began; they alone are told what took long to find out.
+        To those that have come since the attempt began it says nothing: the server may have come back meanwhile.
         """
         if not self._nobody_can_serve():
             return []
-        took_long = time.monotonic() - began_at > LONG_ATTEMPT_S
-        told = [client for client in self._waiting if client in first or not took_long]
+        told = [client for client in self._waiting if client in attempt.first]
         for client in told:
             self._waiting.remove(client)
         return told
 
     def _pause(self, delay: float) -> float:
-        return min(delay, IMPATIENT_PAUSE_S) if self._waiting else delay
+        if not self._waiting:
+            return delay
+        # Who waits although nobody can serve has come since the attempt that has just failed.
+        return 0.0 if self._nobody_can_serve() else min(delay, IMPATIENT_PAUSE_S)
+
+    def _spare_repetition(self) -> None:
+        if not self._waiting:
+            self._watch.spare_repetition(time.monotonic() - SAME_FAILURE_S)
 
     def _no_longer_backing_off(self, task: Any) -> bool:
         try:
@@ -248,6 +297,8 @@ class _Counting:
 
 class SyncStockPool(_Counting, ConnectionPool[Any]):
     """A ConnectionPool with the corrections above."""
+
+    _new_attempt = AddConnection
 
     def __init__(
         self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool], *, resets: bool, **arguments: Any
@@ -300,6 +351,28 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         for task in list(self._backing_off):
             self._resume(task)
 
+    def connect_now(self, timeout: float) -> None:
+        """Connect here and now in place of an attempt that pauses or hangs, if there is one.
+
+        Raises psycopg.Error: of this attempt, or of another borrower's that began after this call.
+        """
+        asked_at = time.monotonic()
+        with self._in_foreground:
+            self._watch.spare_repetition(asked_at)
+            with self._lock:
+                task = self._taken_over()
+            if task is None:
+                return
+            try:
+                conn = self._connect(timeout)
+            except BaseException:
+                self.schedule_task(task, IMPATIENT_PAUSE_S)
+                raise
+        with self._lock:
+            self._growing = self._growing and not task.growing
+        self._add_to_pool(conn)
+        self.retry_now()
+
     def schedule_task(self, task: Any, delay: float) -> None:
         """Run a task later. Pauses between attempts to connect can be cut short, old shrink timers lapse."""
         if isinstance(task, AddConnection):
@@ -317,24 +390,32 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
             task.tick()
 
     def _connect(self, timeout: float | None = None) -> Any:
-        began_at, first = time.monotonic(), list(self._waiting)
+        attempt = self._begun()
         try:
-            if self._watch.proven:
+            # Whoever waits for this very attempt (and says for how long) does not queue behind one that may hang.
+            with nullcontext() if self._watch.proven or timeout else self._one_at_a_time:
+                if not timeout:
+                    self._spare_repetition()
                 conn = super()._connect(timeout)
-            else:
-                with self._one_at_a_time:
-                    self._watch.spare_repetition()
-                    conn = super()._connect(timeout)
-                    self._watch.succeeded(conn)
+                self._watch.succeeded(conn)
         except psycopg.Error as error:
-            cause = self._watch.noted(error, began_at)
             with self._lock:
-                refused = self._refused(began_at, first)
+                counts = self._ended(attempt)
+                spared = isinstance(error, _SameFailure)
+                refused = self._refused(attempt) if counts and not spared else []
+            if not counts:
+                raise _Abandoned from error
+            if not spared:
+                self._watch.failed(error, attempt.began_at)
             for client in refused:
-                client.fail(_refusal(cause))
+                client.fail(_refusal(error))
             raise
         with self._lock:
+            counts = self._ended(attempt)
             self._known.add(conn)
+        if not counts:
+            self._close_connection(conn)
+            raise _Abandoned
         remember(conn)
         return conn
 
@@ -367,7 +448,11 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
             if self._is_surplus():
                 self._growing = self._growing and not growing
                 return
-        super()._add_connection(attempt, growing=growing)
+        try:
+            super()._add_connection(attempt, growing=growing)
+        except _Abandoned:
+            with self._lock:
+                self._growing = self._growing and not growing
 
     def _add_to_pool(self, conn: Any) -> None:
         conn._pool = None  # noqa: SLF001
@@ -410,6 +495,8 @@ class _GatedLock(asyncio.Lock):
 class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
     """The twin of SyncStockPool. It lives on the pools' loop."""
 
+    _new_attempt = AsyncAddConnection
+
     def __init__(
         self, watch: ConnectWatch, nobody_can_serve: Callable[[], bool], *, resets: bool, **arguments: Any
     ) -> None:
@@ -417,7 +504,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
         self._resets = resets
         super().__init__(**arguments)
         self._lock = _GatedLock(self._gate)
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time, self._in_foreground = asyncio.Lock(), asyncio.Lock()
 
     async def resize(self, min_size: int, max_size: int | None = None) -> None:
         """Take new sizes now: close the surplus, open what is missing, for those who wait too."""
@@ -457,6 +544,28 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
         for task in list(self._backing_off):
             await self._resume(task)
 
+    async def connect_now(self, timeout: float) -> None:
+        """Connect here and now in place of an attempt that pauses or hangs, if there is one.
+
+        Raises psycopg.Error: of this attempt, or of another borrower's that began after this call.
+        """
+        asked_at = time.monotonic()
+        async with self._in_foreground:
+            self._watch.spare_repetition(asked_at)
+            async with self._lock:
+                task = self._taken_over()
+            if task is None:
+                return
+            try:
+                conn = await self._connect(timeout)
+            except BaseException:
+                await self.schedule_task(task, IMPATIENT_PAUSE_S)
+                raise
+        async with self._lock:
+            self._growing = self._growing and not task.growing
+        await self._add_to_pool(conn)
+        await self.retry_now()
+
     async def schedule_task(self, task: Any, delay: float) -> None:
         """Run a task later. Pauses between attempts to connect can be cut short, old shrink timers lapse."""
         if isinstance(task, AsyncAddConnection):
@@ -478,23 +587,32 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             await task.tick()
 
     async def _connect(self, timeout: float | None = None) -> Any:
-        began_at, first = time.monotonic(), list(self._waiting)
+        attempt = self._begun()
         try:
-            if self._watch.proven:
+            # See the sync twin for why.
+            async with nullcontext() if self._watch.proven or timeout else self._one_at_a_time:
+                if not timeout:
+                    self._spare_repetition()
                 conn = await super()._connect(timeout)
-            else:
-                async with self._one_at_a_time:
-                    self._watch.spare_repetition()
-                    conn = await super()._connect(timeout)
-                    self._watch.succeeded(conn)
+                self._watch.succeeded(conn)
         except psycopg.Error as error:
-            cause = self._watch.noted(error, began_at)
             async with self._lock:
-                refused = self._refused(began_at, first)
+                counts = self._ended(attempt)
+                spared = isinstance(error, _SameFailure)
+                refused = self._refused(attempt) if counts and not spared else []
+            if not counts:
+                raise _Abandoned from error
+            if not spared:
+                self._watch.failed(error, attempt.began_at)
             for client in refused:
-                await client.fail(_refusal(cause))
+                await client.fail(_refusal(error))
             raise
-        self._known.add(conn)
+        async with self._lock:
+            counts = self._ended(attempt)
+            self._known.add(conn)
+        if not counts:
+            await self._close_connection(conn)
+            raise _Abandoned
         remember(conn)
         return conn
 
@@ -527,7 +645,11 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             if self._is_surplus():
                 self._growing = self._growing and not growing
                 return
-        await super()._add_connection(attempt, growing=growing)
+        try:
+            await super()._add_connection(attempt, growing=growing)
+        except _Abandoned:
+            async with self._lock:
+                self._growing = self._growing and not growing
 
     async def _add_to_pool(self, conn: Any) -> None:
         conn._pool = None  # noqa: SLF001

@@ -110,24 +110,29 @@ class PGPool(BasePool[SyncStockPool]):
             return leases[-1]
         future: Future[SyncLease] = Future()
         try:
-            in_helper(lambda: self._take_for(future, holder, thread_id, timeout, leases))
+            in_helper(lambda: self._take_for(future, holder, thread_id, timeout, leases)).result()
             return future.result()
         except BaseException:
             if not future.cancel() and not future.exception():
-                leases.remove(future.result())
-                self.give_back(future.result())
+                self._give_back(future.result(), leases)
             raise
 
     def give_back(self, lease: SyncLease) -> None:
         """Return a connection; a spoiled or broken one is closed and replaced."""
-        if not may_be_interrupted():
-            self._put(lease)
-            return
-        done: Future[None] = Future()
-        in_helper(lambda: self._put_for(done, lease))
-        done.result()
+        self._give_back(lease, [lease])
 
-    def _put(self, lease: SyncLease) -> None:
+    def _give_back(self, lease: SyncLease, leases: list[SyncLease]) -> None:
+        """Return a connection; until somebody has it in hand it stays in *leases*, where `reclaim` finds it."""
+        if may_be_interrupted():
+            in_helper(lambda: self._put(lease, leases)).result()
+        else:
+            self._put(lease, leases)
+
+    def _put(self, lease: SyncLease, leases: list[SyncLease]) -> None:
+        try:
+            leases.remove(lease)
+        except ValueError:
+            return  # another thread was faster
         self.ledger.end(lease.ticket)
         if lease.spoiled:
             lease.conn.close()
@@ -135,14 +140,6 @@ class PGPool(BasePool[SyncStockPool]):
             lease.lender.putconn(lease.conn)
         if self.retired:
             self._close_if_retired()
-
-    def _put_for(self, done: Future[None], lease: SyncLease) -> None:
-        try:
-            self._put(lease)
-        except BaseException as error:  # noqa: BLE001 - a helper's end: the error travels to the one who waits
-            done.set_exception(error)
-        else:
-            done.set_result(None)
 
     def _take(self, holder: Holder, thread_id: int, timeout: float | None) -> SyncLease:
         ticket = self.ledger.request(holder, thread_id)
@@ -160,8 +157,8 @@ class PGPool(BasePool[SyncStockPool]):
 
     def _take_patiently(self, stock: SyncStockPool, deadline: float) -> TracedConnection:
         while True:
-            if self._down():  # also when the attempt to replace a dead one has failed before we could queue for it
-                self._retry_now(stock, deadline)
+            if self._must_connect_now(stock):
+                self._connect_now(stock, deadline)
             elif self._watch.error is not None:
                 stock.retry_now()
             conn = stock.getconn(deadline - time.monotonic())
@@ -184,16 +181,15 @@ class PGPool(BasePool[SyncStockPool]):
                 return False  # why is of no interest: it is closed and another one taken
         return True
 
-    def _retry_now(self, stock: SyncStockPool, deadline: float) -> None:
-        # psycopg_pool is backing off between attempts. One attempt in the foreground either finds the reason at once,
-        # or finds the server back, and then the pool is told to connect without waiting for its next turn.
+    def _connect_now(self, stock: SyncStockPool, deadline: float) -> None:
+        # In a helper, because libpq does not take less than two seconds for an answer, and we may have less.
+        attempt = in_helper(lambda: stock.connect_now(self._hurry(deadline)))
         try:
-            self._watch.spare_repetition()
-            with psycopg.connect(**self._hurried(deadline)) as conn:
-                self._watch.succeeded(conn)
+            attempt.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            return  # the queue says the rest
         except psycopg.Error as error:
-            raise ConnectFailed from self._watch.noted(error)
-        stock.retry_now()
+            raise ConnectFailed from self._watch.error or error
 
     def _take_for(
         self,
@@ -211,8 +207,7 @@ class PGPool(BasePool[SyncStockPool]):
             return
         leases.append(lease)
         if not deliver(future, lease):
-            leases.remove(lease)
-            self._put(lease)
+            self._put(lease, leases)
 
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 
@@ -227,7 +222,7 @@ class PGPool(BasePool[SyncStockPool]):
                 f"the connection of this block was taken back when its cell was interrupted; use `with` on pool "
                 f"{self.name} again"
             )
-        lease = leases.pop()
+        lease = leases[-1]
         try:
             if exc_type is None:
                 self._commit(lease.conn)
@@ -241,7 +236,7 @@ class PGPool(BasePool[SyncStockPool]):
         except CommitLost as lost:
             settle(self.config, self.connection_type, lost)
         finally:
-            self.give_back(lease)
+            self._give_back(lease, leases)
 
     def _commit(self, conn: TracedConnection) -> None:
         if conn.trace is Trace.NONE and conn.pgconn.transaction_status != TransactionStatus.INERROR:
@@ -258,9 +253,8 @@ class PGPool(BasePool[SyncStockPool]):
         """
         leases = self._leases()
         for lease in [lease for lease in leases if lease.ticket.requested_at >= since]:
-            leases.remove(lease)
             lease.spoiled = True
-            self.give_back(lease)
+            self._give_back(lease, leases)
 
     def run(
         self,

@@ -1,14 +1,18 @@
 """Each hazard of a pool, shown on psycopg_pool and on ours in one run: `python tests/benchmarks/reliability.py`.
 
-Prints the table of RELIABILITY.md. The sync pools are compared; the tests in tests/integration/ show the same
-behaviour of ours over both kinds.
+Prints the table of RELIABILITY.md; with arguments, such as `H5 F`, only the rows that begin so. The sync pools are
+compared; the tests in tests/integration/ show the same behaviour of ours over both kinds. More rows stand in
+reliability_faults.py.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import re
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -27,19 +31,24 @@ if TYPE_CHECKING:
 INTERRUPTS = int(os.environ.get("INTERRUPTS", "200"))
 
 
+def conninfo_of(server: Cluster | str) -> str:
+    """Return how to connect."""
+    return server if isinstance(server, str) else server.conninfo
+
+
 @contextlib.contextmanager
-def stock(cluster: Cluster, **settings: Any) -> Iterator[ConnectionPool]:
+def stock(server: Cluster | str, **settings: Any) -> Iterator[ConnectionPool]:
     """Open a stock pool."""
-    with ConnectionPool(cluster.conninfo, kwargs={"application_name": "bench"}, **settings) as pool:
+    with ConnectionPool(conninfo_of(server), kwargs={"application_name": "bench"}, **settings) as pool:
         yield pool
 
 
 @contextlib.contextmanager
-def ours(cluster: Cluster, **settings: Any) -> Iterator[Any]:
+def ours(server: Cluster | str, **settings: Any) -> Iterator[Any]:
     """Open one of our pools."""
     settings["check_on_checkout"] = settings.pop("check", None) is not None
     config = {
-        "connection_settings": conninfo_to_dict(cluster.conninfo) | {"application_name": "bench"},
+        "connection_settings": conninfo_to_dict(conninfo_of(server)) | {"application_name": "bench"},
         "pool_settings": settings,
     }
     manager = PGConnectionManager()
@@ -104,6 +113,22 @@ def seconds_of(work: Callable[[], Any]) -> str:
     return took
 
 
+def said(outcome: Any, words: int = 14) -> str:
+    """Return the beginning of an error's text, or the value."""
+    if not isinstance(outcome, BaseException):
+        return str(outcome)
+    text = " ".join(str(outcome).split()[:words])
+    return f"{type(outcome).__name__} “{text}{' …' if len(str(outcome).split()) > words else ''}”"
+
+
+def timed(work: Callable[[], Any], words: int = 14) -> str:
+    """Return what *work* said in another thread, and after how long."""
+    started = time.monotonic()
+    outcome = apart(work)
+    took = f"{time.monotonic() - started:.2f} s"
+    return f"{said(outcome, words)} after {took}" if isinstance(outcome, BaseException) else took
+
+
 def once(pool: Any, seconds: float = 30) -> None:
     """Borrow, SELECT 1, give back."""
     conn, back = borrow(pool, seconds)
@@ -121,8 +146,8 @@ def h1_interrupts(cluster: Cluster, kind: Any) -> str:
             fill_one(pool)
             _, back = apart(lambda pool=pool: borrow(pool))
             timer = threading.Timer(0.003, os.kill, (os.getpid(), signal.SIGINT))
-            timer.start()
             with contextlib.suppress(KeyboardInterrupt, PoolTimeout):
+                timer.start()  # on a busy machine the interrupt may come while it still starts
                 borrow(pool, 5)
             timer.join()
             back()
@@ -203,6 +228,17 @@ def h6_frozen(cluster: Cluster, kind: Any) -> str:
         return f"timeout 2 s: {told} (the backend wakes after 6 s)"
 
 
+def h7_check(cluster: Cluster, kind: Any) -> str:
+    """Look at the status at hand-over, with the check that people write."""
+    with kind(cluster, min_size=1, max_size=1, check=lambda conn: conn.execute("SELECT 1")) as pool:
+        fill_one(pool)
+        time.sleep(0.6)
+        conn, back = borrow(pool)
+        status = conn.info.transaction_status.name
+        back()
+        return f"{'check_on_checkout' if kind is ours else 'check=SELECT 1'}: handed out {status}"
+
+
 def h8_unreachable(cluster: Cluster, kind: Any) -> str:
     """Borrow while the server is down, timeout 5 s."""
     with kind(cluster, min_size=1, max_size=1, timeout=5) as pool:
@@ -265,6 +301,64 @@ def h10_state(cluster: Cluster, kind: Any) -> str:
         return f"{apart(look)} of {len(LEAVE)} kinds leak"
 
 
+def h14_max_idle(cluster: Cluster, kind: Any) -> str:
+    """Lower max_idle live from 300 to 1; then ask four times for a look at the connections."""
+    with kind(cluster, min_size=1, max_size=10, max_idle=300) as pool:
+        apart(lambda: fill(pool, 10))
+        changed = time.monotonic()
+        if isinstance(pool, ConnectionPool):
+            pool.max_idle = 1
+        else:
+            pool.apply(replace(pool.settings, max_idle=1))
+        while (still := backends(cluster)) > 1 and time.monotonic() < changed + 4:
+            time.sleep(0.05)
+        took = time.monotonic() - changed
+    with kind(cluster, min_size=1, max_size=10) as pool:
+        fill_one(pool)
+        time.sleep(0.3)
+        before = backends(cluster)
+        look = pool.check if isinstance(pool, ConnectionPool) else pool.sweep
+        for _ in range(4):
+            look()
+            time.sleep(0.3)
+        name = f"{look.__name__}()"
+        grown = backends(cluster)
+    idle = f"{still} of 10 still open after 4 s" if still > 1 else f"9 surplus gone after {took:.1f} s"
+    return f"{idle}; four {name}: {before} → {grown} connections"
+
+
+def h15_who_holds(cluster: Cluster, kind: Any) -> str:
+    """Ask a fresh pool for its figures, and an exhausted one who holds."""
+    with kind(cluster, min_size=1, max_size=1) as pool:
+        if isinstance(pool, ConnectionPool):
+            before = len(pool.get_stats())
+            fill_one(pool)
+            _, back = borrow(pool)
+            apart(lambda: once(pool, 0.3))
+            told = f"says how many, not who; get_stats() has {before} keys at first, {len(pool.get_stats())} later"
+        else:
+            fill_one(pool)
+            _, back = borrow(pool)
+            error = apart(lambda: once(pool, 0.3))
+            told = f"“{error.detail[0].strip()}”; waits and holds of {pool.ledger.usage().granted} borrows"
+        back()
+        return told
+
+
+def h17_self(cluster: Cluster, kind: Any) -> str:
+    """Borrow twice in one thread at max_size 1, timeout 3 s."""
+    with kind(cluster, min_size=1, max_size=1, timeout=3) as pool:
+
+        def work() -> None:
+            _, back = borrow(pool)
+            try:
+                borrow(pool, 3)
+            finally:
+                back()
+
+        return timed(work)
+
+
 HAZARDS = {
     "H1 interrupt while waiting": h1_interrupts,
     "H2 growing a grown pool": h2_growth,
@@ -272,18 +366,27 @@ HAZARDS = {
     "H4 raising max_size with a queue": h4_queue,
     "H5 restart under 50 idle, check on": h5_stale,
     "H6 stopped backend, check on": h6_frozen,
+    "H7 the check's transaction": h7_check,
     "H8 server down": h8_unreachable,
     "H9 error swallowed in the block": h9_swallowed,
     "H10 session state": h10_state,
+    "H17 borrowing twice at max_size 1, timeout 3 s": h17_self,
+    "H15 who holds": h15_who_holds,
+    "H14 max_idle 300 → 1 live; asking for a look": h14_max_idle,
 }
 
 
 def main() -> None:
     """Run every hazard on both pools and print the table."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    wanted = tuple(sys.argv[1:]) or ("",)
+    hazards = HAZARDS | importlib.import_module("reliability_faults").HAZARDS
+    rows = sorted(hazards.items(), key=lambda row: (row[0][0] != "H", int(re.findall(r"\d+", row[0])[0])))
     print("| hazard | psycopg_pool | ours |\n| --- | --- | --- |", flush=True)
     with Cluster() as cluster:
-        for name, hazard in HAZARDS.items():
+        for name, hazard in rows:
+            if not name.startswith(wanted):
+                continue
             cells = []
             for kind in (stock, ours):
                 cells.append(hazard(cluster, kind))

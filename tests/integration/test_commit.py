@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from fix_pools import Kind, SyncBlock
+from fix_pools import Kind, SyncBlock, until
+from psycopg.conninfo import conninfo_to_dict
 
 from pgmonkey_magic import PGConnectionManager
+from pgmonkey_magic.config import parse_config
+from pgmonkey_magic.demo.cluster import Cluster
+from pgmonkey_magic.pools import committing
 from pgmonkey_magic.pools.committing import CommitLost, transaction_outcome
 
 if TYPE_CHECKING:
@@ -76,6 +83,45 @@ def test_a_deferred_constraint_fails_the_block_and_not_the_pool(kind: Kind, serv
 def test_a_transaction_nobody_knows_is_said_to_be_unknown(kind: Kind, server: Server) -> None:
     pool = kind.open(server.config(), min_size=1, max_size=1)
     config = pool.config
-    assert transaction_outcome(config, kind.connection_type, CommitLost(None)) == "committed"
+    assert transaction_outcome(config, kind.connection_type, CommitLost(None, "")) == "committed"
     (in_future,) = server.query("SELECT (pg_current_xact_id()::text::bigint + 1000000)::text")[0]
-    assert transaction_outcome(config, kind.connection_type, CommitLost(in_future)) is None
+    assert transaction_outcome(config, kind.connection_type, CommitLost(in_future, "")) is None
+
+
+@pytest.mark.parametrize("crash", ["of the server", "of one process"])
+def test_a_number_that_a_crash_has_given_to_another_transaction_is_not_believed(crash: str) -> None:
+    with Cluster() as cluster:
+        config = parse_config({"connection_settings": conninfo_to_dict(cluster.conninfo)})
+
+        def insert(who: str) -> None:
+            with psycopg.connect(cluster.conninfo) as conn:
+                conn.execute("INSERT INTO crashed VALUES (%s)", [who])
+
+        with psycopg.connect(cluster.conninfo) as conn:
+            conn.execute("CREATE TABLE crashed (who text)")
+        with psycopg.connect(cluster.conninfo) as conn:
+            conn.execute("INSERT INTO crashed VALUES ('lost')")
+            row = conn.execute(committing._WHO).fetchone()
+            assert row is not None
+            lost = CommitLost(str(row[0]), row[1])
+            if crash == "of the server":
+                cluster.restart("immediate")
+            else:
+                os.kill(conn.info.backend_pid, signal.SIGKILL)  # of this test's own server, which then recovers
+            conn.close()
+
+        def serves() -> bool:
+            with contextlib.suppress(psycopg.OperationalError):
+                insert("another")
+                return True
+            return False
+
+        until(serves)
+        for _ in range(3):
+            insert("another")
+        with psycopg.connect(cluster.conninfo) as conn:
+            numbers = dict(conn.execute("SELECT who, xmin::text FROM crashed").fetchall())
+            reused = conn.execute("SELECT pg_xact_status(%s::xid8)", [lost.xid]).fetchone()
+        assert "lost" not in numbers
+        assert reused == ("committed",), "the number belongs to another transaction now"
+        assert transaction_outcome(config, "pool", lost) is None

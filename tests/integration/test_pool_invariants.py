@@ -262,5 +262,6 @@ def test_what_always_holds(kind: Kind, server: Server, table: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_what_always_holds_at_length(kind: Kind, server: Server, table: str) -> None:
     play(kind, server, table, 400)
