@@ -1,0 +1,101 @@
+"""Where one statement ends and the next begins, and what kind each is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgmonkey_magic.sql.lexer import Kind, Token, tokens
+
+_ENDS_OR_BEGINS = frozenset({"begin", "commit", "end", "abort"})
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement without its semicolon; `start` counts characters of the whole text from 0.
+
+    `words` are the keywords at its head, at most five, in lower case: what it is, as far as words tell.
+    """
+
+    text: str
+    start: int
+    words: tuple[str, ...]
+
+    @property
+    def controls_transaction(self) -> bool:
+        """Whether it begins or ends a transaction; savepoints do neither."""
+        match self.words:
+            case ("start" | "prepare", "transaction", *_):
+                return True
+            case ("rollback", "to", *_) | ("rollback", "work" | "transaction", "to", *_):
+                return False
+            case ("rollback", *_):
+                return True
+            case (first, *_):
+                return first in _ENDS_OR_BEGINS
+            case _:
+                return False
+
+
+def split(sql: str) -> list[Statement]:
+    """Return the statements of *sql*; pieces that hold only blanks and comments are none."""
+    found: list[Statement] = []
+    start, reader = 0, _Reader()
+    for token in tokens(sql):
+        if token.kind is Kind.SEMICOLON and reader.may_end:
+            found += reader.statement(sql[start : token.start], start)
+            start, reader = token.end, _Reader()
+        else:
+            reader.take(token)
+    return found + reader.statement(sql[start:], start)
+
+
+class _Reader:
+    """Reads one statement: its first words, and whether a semicolon would end it.
+
+    Inside of brackets it does not, and not in the BEGIN ATOMIC … END body of a routine, in which CASE … END and nested
+    BEGIN … END count (the rule of psql, which takes any BEGIN of a CREATE FUNCTION or PROCEDURE for such a body).
+    """
+
+    HEAD = 5
+
+    def __init__(self) -> None:
+        self._words: list[str] = []
+        self._head_is_over = False
+        self._is_empty = True
+        self._brackets = 0
+        self._blocks = 0
+
+    @property
+    def may_end(self) -> bool:
+        return self._brackets <= 0 and self._blocks == 0
+
+    def take(self, token: Token) -> None:
+        if token.is_blank:
+            return
+        self._is_empty = False
+        if token.kind is Kind.OPEN:
+            self._brackets += 1
+        elif token.kind is Kind.CLOSE:
+            self._brackets -= 1
+        word = token.text.lower() if token.kind is Kind.WORD else None
+        if word and self._brackets <= 0 and self._is_routine:
+            if word == "begin" or (word == "case" and self._blocks):
+                self._blocks += 1
+            elif word == "end" and self._blocks:
+                self._blocks -= 1
+        self._head_is_over = self._head_is_over or word is None or len(self._words) == self.HEAD
+        if word and not self._head_is_over:
+            self._words.append(word)
+
+    @property
+    def _is_routine(self) -> bool:
+        match self._words:
+            case ["create", "function" | "procedure", *_]:
+                return True
+            case ["create", "or", "replace", "function" | "procedure", *_]:
+                return True
+            case _:
+                return False
+
+    def statement(self, text: str, start: int) -> list[Statement]:
+        return [] if self._is_empty else [Statement(text, start, tuple(self._words))]
