@@ -1,5 +1,6 @@
 """A cell as a value: Request → Job → Result. No IPython, no widgets; nothing here prints."""
 
+from pgmonkey_magic.cells.binding import described
 from pgmonkey_magic.cells.job import Cancelled, Job, JobState
 from pgmonkey_magic.cells.request import Request
 from pgmonkey_magic.cells.result import CommandResult, Result, ResultSets, Timings
@@ -16,4 +17,5 @@ __all__ = [
     "ResultSets",
     "Session",
     "Timings",
+    "described",
 ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
 
+from pgmonkey_magic.cells.binding import Command, bound, commands
 from pgmonkey_magic.pools import Trace, commit, trace_of
 from pgmonkey_magic.results import Answer, Reader, query
 
@@ -48,25 +49,44 @@ class Transcript:
     fetch_s: float
 
 
+class StatementFailed(Exception):  # noqa: N818 - what happened; worded for people where it is caught
+    """A command of the cell failed."""
+
+    def __init__(self, command: Command, error: psycopg.Error) -> None:
+        super().__init__(command.text)
+        self.command = command
+        self.error = error
+
+
 def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic], None]) -> PQGen[Transcript]:
     """Run the cell's SQL on a borrowed connection.
 
-    Raises the psycopg error of the statement that failed, after the rollback; InFailedSqlTransaction where the SQL
-    itself left the transaction aborted without an error of its own; CommitLost.
+    Raises StatementFailed after the rollback; InFailedSqlTransaction where the SQL itself left the transaction aborted
+    without an error of its own; RequestError for a value that cannot be sent; CommitLost.
     """
     conn.add_notice_handler(on_notice)
     pgconn = conn.pgconn
     try:
-        execute_s = 0.0
-        if not request.autocommit:
-            execute_s += _elapsed((yield from query(pgconn, b"BEGIN")))
-        answer = yield from query(pgconn, request.sql.encode(conn.info.encoding))
-        # Readers before COMMIT: a SET LOCAL of the time zone is still in force here.
-        statements = tuple(_statement(conn, result) for result in answer.results)
+        sent = [(command, bound(command, conn)) for command in commands(request.sql, request.values, conn)]
+        execute_s = fetch_s = 0.0
+        statements: list[Statement] = []
+        if request.opening:
+            execute_s += _elapsed((yield from query(pgconn, request.opening.encode())))
+        for command, parameters in sent:
+            try:
+                answer = yield from query(pgconn, command.text.encode(conn.info.encoding), parameters)
+            except psycopg.Error as error:
+                raise StatementFailed(command, error) from error
+            execute_s += answer.first_byte_at - answer.sent_at
+            fetch_s += answer.complete_at - answer.first_byte_at
+            # Readers before COMMIT: a SET LOCAL of the time zone is still in force here.
+            statements += (_statement(conn, result) for result in answer.results)
         if pgconn.transaction_status != TransactionStatus.IDLE:
-            execute_s += yield from _commit(conn, writes=trace_of(request.sql) is not Trace.NONE)
-        execute_s += answer.first_byte_at - answer.sent_at
-        return Transcript(statements, execute_s, answer.complete_at - answer.first_byte_at)
+            if request.rollback:
+                execute_s += _elapsed((yield from query(pgconn, b"ROLLBACK")))
+            else:
+                execute_s += yield from _commit(conn, writes=trace_of(request.sql) is not Trace.NONE)
+        return Transcript(tuple(statements), execute_s, fetch_s)
     except BaseException:
         if pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             yield from query(pgconn, b"ROLLBACK")

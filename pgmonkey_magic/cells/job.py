@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgmonkey_magic.cells import sqlerror
-from pgmonkey_magic.cells.conversation import MAX_NOTICES, Transcript, converse
+from pgmonkey_magic.cells.conversation import MAX_NOTICES, StatementFailed, Transcript, converse
 from pgmonkey_magic.cells.conversion import Borrow, convert
 from pgmonkey_magic.errors import PgMonkeyError, RequestError
 from pgmonkey_magic.pools import CommitLost, transaction_outcome
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.errors import Diagnostic
 
+    from pgmonkey_magic.cells.binding import Command
     from pgmonkey_magic.cells.request import Request
     from pgmonkey_magic.cells.result import Result
     from pgmonkey_magic.pools import Lease, PGAsyncPool, PGPool
@@ -167,7 +168,8 @@ class Job:
             return self._pool.run(
                 self._converse,
                 self.request.holder,
-                statement=self.request.sql,
+                # A SET of ours outlives the cell where there is no transaction to end it.
+                statement="; ".join(filter(None, (self.request.autocommit and self.request.opening, self.request.sql))),
                 timeout=self.request.wait_s,
                 granted=granted,
             )
@@ -182,10 +184,15 @@ class Job:
             raise sqlerror.commit_lost(self.request, outcome) from error.__cause__
         except PgMonkeyError:
             raise
+        except StatementFailed as failed:
+            raise self._explained(failed.error, failed.command) from failed.error
         except psycopg.Error as error:
-            if self._cancelled and isinstance(error, psycopg.errors.QueryCanceled):
-                raise Cancelled(self.id) from error
-            raise sqlerror.explain(error, self.request) from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: psycopg.Error, command: Command | None = None) -> PgMonkeyError:
+        if self._cancelled and isinstance(error, psycopg.errors.QueryCanceled):
+            return Cancelled(self.id)
+        return sqlerror.explain(error, self.request, command)
 
     def _converse(self, conn: Any) -> PQGen[Transcript]:
         try:

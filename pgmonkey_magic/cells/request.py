@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import Holder
+from pgmonkey_magic.sql import split
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HEAD_LENGTH = 60
 
@@ -13,13 +19,44 @@ HEAD_LENGTH = 60
 class Request:
     """One cell: its SQL, verbatim, and how to run it.
 
-    `cell` is the notebook's execution count, `wait_s` how long to wait for a connection (None: the pool's timeout).
+    `values` are what its parameters mean, by name. `cell` is the notebook's execution count, `wait_s` how long to wait
+    for a connection (None: the pool's timeout), `timeout_s` how long a statement may take. The cell is one transaction
+    with the given `isolation` (SQL's words), `read_only`, and rolled back at its end where `rollback` says so; or none,
+    with `autocommit`. Raises RequestError where these contradict each other or the SQL.
     """
 
     sql: str
+    values: Mapping[str, Any] = field(default_factory=dict)
     cell: int | None = None
     autocommit: bool = False
     wait_s: float | None = None
+    timeout_s: float | None = None
+    isolation: str | None = None
+    read_only: bool = False
+    rollback: bool = False
+
+    def __post_init__(self) -> None:
+        of_a_transaction = {"isolation": self.isolation, "read-only": self.read_only, "rollback": self.rollback}
+        given = [f"--{name}" for name, value in of_a_transaction.items() if value]
+        if self.autocommit and given:
+            raise RequestError(f"{' and '.join(given)} belong to a transaction, and --autocommit asks for none")
+        if given and (control := next((s for s in split(self.sql) if s.controls_transaction), None)):
+            raise RequestError(
+                f"{' and '.join(given)} hold for the cell's own transaction, which {control.words[0].upper()} would "
+                "end; leave out one of the two"
+            )
+
+    @property
+    def opening(self) -> str:
+        """What is sent before the SQL."""
+        limit = f"statement_timeout = {round(self.timeout_s * 1000)}" if self.timeout_s is not None else ""
+        if self.autocommit:
+            return f"SET {limit}" if limit else ""
+        words = [f"ISOLATION LEVEL {self.isolation}" if self.isolation else "", "READ ONLY" if self.read_only else ""]
+        parts = [" ".join(filter(None, ["BEGIN", *words])), f"SET LOCAL {limit}" if limit else ""]
+        # After a first snapshot the server refuses SET TRANSACTION READ WRITE.
+        parts.append("SELECT 1" if self.read_only else "")
+        return "; ".join(filter(None, parts))
 
     @property
     def holder(self) -> Holder:

@@ -5,23 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pgmonkey_magic.errors import SQLError
+from pgmonkey_magic.sql import find_parameters
 
 if TYPE_CHECKING:
     import psycopg
 
+    from pgmonkey_magic.cells.binding import Command
     from pgmonkey_magic.cells.request import Request
 
 ACTIVE_SQL_TRANSACTION = "25001"
 """What VACUUM, CREATE DATABASE and the like answer inside a transaction block."""
+UNDEFINED_PARAMETER = "42P02"
+"""What CREATE, ALTER, SET and other commands without a plan answer to a `$1`."""
+QUERY_CANCELED = "57014"
 NO_SUCH_PREPARED, DUPLICATE_PREPARED = "26000", "42P05"
 """A prepared statement that another server process has, or that a former client has left on this one."""
 
 
-def explain(error: psycopg.Error, request: Request) -> SQLError:
-    """Return the error to raise; the caller chains *error* as its cause."""
+def explain(error: psycopg.Error, request: Request, command: Command | None = None) -> SQLError:
+    """Return the error to raise; the caller chains *error* as its cause.
+
+    *command* is the part of the cell that failed, None where it is not known or the whole.
+    """
     diag = error.diag
+    position = diag.statement_position
+    if position and command is not None:
+        position = str(command.position_in_cell(int(position)))
     message = diag.message_primary or " ".join(str(error).split()) or type(error).__name__
-    detail = [*caret_lines(request.sql, diag.statement_position)]
+    detail = [*caret_lines(request.sql, position)]
     if diag.message_detail:
         detail.append(f"DETAIL: {diag.message_detail}")
     if hint := _hint(error, request):
@@ -76,6 +87,10 @@ def caret_lines(sql: str, position: str | None) -> tuple[str, ...]:
 def _hint(error: psycopg.Error, request: Request) -> str | None:
     if error.sqlstate == ACTIVE_SQL_TRANSACTION and not request.autocommit:
         return "this statement cannot run inside a transaction: use %%pgmonkey --autocommit"
+    if error.sqlstate == UNDEFINED_PARAMETER and find_parameters(request.sql):
+        return "this statement takes no bound values; write :'name' for a quoted literal"
+    if error.sqlstate == QUERY_CANCELED and request.timeout_s is not None:
+        return f"--timeout {request.timeout_s:g} ended it"
     if error.sqlstate in {NO_SUCH_PREPARED, DUPLICATE_PREPARED}:
         return (
             "a prepared statement belongs to one server process, and the next cell may have another: PREPARE, EXECUTE "

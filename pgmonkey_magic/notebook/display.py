@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_FOOTERS = 5
 """Shown for one cell; a loop of a thousand line magics needs no thousand lines."""
 QUIET_STYLE = "color:var(--jp-ui-font-color2,#767676);font-size:85%;margin:2px 0"
+PLAN_STYLE = "font-family:var(--jp-code-font-family,monospace);white-space:pre-wrap;margin:2px 0"
 NOTICE_STYLE = "color:var(--jp-ui-font-color1,#616161);font-size:90%;white-space:pre-wrap;margin:2px 0"
 
 

@@ -31,6 +31,7 @@ class Option:
     names: tuple[str, ...]
     metavar: str | None
     help: str
+    repeats: bool = False
 
     @property
     def key(self) -> str:
@@ -52,13 +53,17 @@ class Subcommand:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that were given, by long name without dashes; a flag's value is the empty string."""
+    """The options that were given, by long name without dashes, with their values in order; a flag's is empty text."""
 
-    given: dict[str, str]
+    given: dict[str, list[str]]
 
     def value(self, key: str) -> str | None:
         """Return the value of an option, None where it was not given."""
-        return self.given.get(key)
+        return self.given[key][-1] if key in self.given else None
+
+    def values(self, key: str) -> list[str]:
+        """Return every value of an option that may be repeated."""
+        return self.given.get(key, [])
 
     def has(self, key: str) -> bool:
         """Tell whether the option was given."""
@@ -89,6 +94,14 @@ CELL_OPTIONS = (
     Option(("-q", "--quiet"), None, "show neither result nor footer; `_pg` holds the result"),
     Option(("-c", "--config"), "NAME_OR_PATH", "an open pool or a YAML file, for this cell only"),
     Option(("-t", "--type"), "TYPE", "pool or async_pool, for this cell only"),
+    Option(("-p", "--param"), "NAME=EXPR", "what :name means, as a Python expression; may be repeated", repeats=True),
+    Option(("--params",), "DICT", "what the parameters mean, as an expression for a dict"),
+    Option(("-f", "--file"), "PATH", "the SQL of a file"),
+    Option(("--timeout",), "SEC", "the most that a statement of the cell may take"),
+    Option(("--read-only",), None, "the cell may write nothing"),
+    Option(("--isolation",), "LEVEL", "read-committed, repeatable-read or serializable"),
+    Option(("--rollback",), None, "roll back at the end instead of committing: to try something"),
+    Option(("-N", "--dry-run"), None, "show the statements, their values and the pool; send nothing"),
     Option(("--wait",), "SEC", "wait that long for a connection instead of the pool's timeout"),
     Option(("--autocommit",), None, "no transaction around the cell: for VACUUM, CREATE DATABASE and the like"),
 )
@@ -148,6 +161,8 @@ PASSWORD = re.compile(r"(?i)(password|pgpassword|passwd)\s*=|://[^/\s:@]*:[^/\s@
 def parse_line(line: str) -> Query | Command:
     """Read a line magic. Raises RequestError for an unknown option or a subcommand's wrong arguments."""
     options, rest = _options(line, CELL_OPTIONS, "%pgmonkey")
+    if options.has("file") and not rest.strip():
+        return Query("", options, _names(options.value("out")))
     word = rest.split(maxsplit=1)[0] if rest.strip() else "help"
     if word in SUBCOMMANDS:
         if options.given:
@@ -179,7 +194,7 @@ def _command(subcommand: Subcommand, text: str) -> Command:
             "a password on a magic line would stay in the history; put it into the file as from_env or from_file, "
             "or into ~/.pgpass"
         )
-    given: dict[str, str] = {}
+    given: dict[str, list[str]] = {}
     arguments: list[str] = []
     while text.strip():
         options, text = _options(text, subcommand.options, f"%pgmonkey {subcommand.word}")
@@ -196,7 +211,7 @@ def _command(subcommand: Subcommand, text: str) -> Command:
 def _options(text: str, known: Sequence[Option], where: str) -> tuple[Options, str]:
     """Read options from the left; return them and the untouched rest."""
     by_name = {name: option for option in known for name in option.names}
-    given: dict[str, str] = {}
+    given: dict[str, list[str]] = {}
     while match := TOKEN.match(text):
         word = match["bare"]
         if word is None or not word.startswith("-") or word == "-":
@@ -220,9 +235,9 @@ def _options(text: str, known: Sequence[Option], where: str) -> tuple[Options, s
             if match is None:
                 raise RequestError(f"{name} needs a value: {name} {option.metavar}")
             value, text = _unquoted(match), text[match.end() :]
-        if option.key in given:
+        if option.key in given and not option.repeats:
             raise RequestError(f"{name} is given twice")
-        given[option.key] = value
+        given.setdefault(option.key, []).append(value)
     return Options(given), text
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.display import display
 from traitlets import Bool, Enum, Unicode, observe
 
-from pgmonkey_magic.cells import Cancelled, CommandResult, Job, Request, Result, Session
+from pgmonkey_magic.cells import Cancelled, CommandResult, Job, Request, Result, Session, described
 from pgmonkey_magic.errors import CellInterrupted, PgMonkeyError, RequestError, SQLError
 from pgmonkey_magic.notebook import display as show
+from pgmonkey_magic.notebook.asking import Names, asked_for
 from pgmonkey_magic.notebook.commands import Commands
 from pgmonkey_magic.notebook.grammar import Command, Query, near_subcommand, parse_cell, parse_line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from pgmonkey_magic.cells import NamedPool
 
 CANCEL_ATTEMPTS, AFTER_CANCEL_S = 4, 0.4
 """How often an interrupted cell asks for the cancellation, and how long it waits each time: less than 2 s in all."""
@@ -41,34 +44,34 @@ class PgMonkey(Magics):
         self._footers: list[str] = []
 
     @no_var_expand
+    @needs_local_scope
     @line_cell_magic
-    def pgmonkey(self, line: str, cell: str | None = None) -> Any:
+    def pgmonkey(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """Run SQL, or carry out a subcommand; `%pgmonkey help` lists both."""
         self.session.default_config = self.default_config
         asked = parse_line(line) if cell is None else parse_cell(line, cell)
         if isinstance(asked, Command):
             return self._commands.carry_out(asked)
-        result = self._run(asked)
+        request = asked_for(asked, Names(local_ns or {}, self._ip.user_ns), self._ip.execution_count)
+        named = self.session.resolve(asked.options.value("config"), asked.options.value("type"))
+        if asked.options.has("dry-run"):
+            display(
+                show.shown_lines([*described(request), f"nothing was sent; the pool is {named.name}"], show.PLAN_STYLE)
+            )
+            return None
+        result = self._run(asked, request, named)
         return self._deliver(asked, result, is_cell=cell is not None)
 
-    def _run(self, query: Query) -> Result:
-        options = query.options
-        named = self.session.resolve(options.value("config"), options.value("type"))
-        request = Request(
-            sql=query.sql,
-            cell=self._ip.execution_count,
-            autocommit=options.has("autocommit"),
-            wait_s=_seconds(options.value("wait")),
-        )
+    def _run(self, query: Query, request: Request, named: NamedPool) -> Result:
         job = Job.start(request, named.pool, named.name)
         try:
             return job.result()
         except KeyboardInterrupt:
             raise _interrupted(job) from None
         except SQLError as error:
-            raise _with_word_hint(error, query.sql) from error.__cause__
+            raise _with_word_hint(error, request.sql) from error.__cause__
         finally:
-            if job.notices and not options.has("quiet"):
+            if job.notices and not query.options.has("quiet"):
                 display(show.shown_notices(job.all_notices()))
 
     def _deliver(self, query: Query, result: Result, *, is_cell: bool) -> Any:
@@ -99,18 +102,6 @@ class PgMonkey(Magics):
     @observe("short_errors")
     def _set_short_errors(self, change: Any) -> None:
         PgMonkeyError.short_errors = change["new"]
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise RequestError(f"--wait takes a positive number of seconds, not {text!r}")
-    return seconds
 
 
 def _interrupted(job: Job) -> CellInterrupted:

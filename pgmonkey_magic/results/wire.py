@@ -4,7 +4,8 @@ A generator in psycopg's wait protocol: it yields what to wait for and never wai
 sync connection and `await conn.wait(...)` on an async one. It uses the low-level names of psycopg (`pq`, `waiting`,
 `generators.send`), because a cursor tells neither when the server's first byte came nor lets go of a COPY.
 
-The text goes out byte for byte by the simple query protocol, which takes any number of statements.
+The text goes out byte for byte by the simple query protocol, which takes any number of statements; only parameters need
+the extended one.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import codecs
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import generators, waiting
 from psycopg.pq import ExecStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn, PGresult
 
@@ -40,14 +43,26 @@ class Answer:
     complete_at: float
 
 
-def query(pgconn: PGconn, statement: bytes) -> PQGen[Answer]:
-    """Send *statement*, return every result.
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The values of `$1`, `$2`, … as the protocol takes them: bytes or None, type OIDs, formats (0 text, 1 binary)."""
+
+    values: tuple[Any, ...]
+    types: Sequence[int]
+    formats: Sequence[int]
+
+
+def query(pgconn: PGconn, statement: bytes, parameters: Parameters | None = None) -> PQGen[Answer]:
+    """Send *statement*, return every result. With *parameters* it is one statement, sent by the extended protocol.
 
     Raises the psycopg error of the server's SQLSTATE, psycopg.OperationalError where the connection is lost, and
     CopyRefused, after which the connection is usable.
     """
     sent_at = time.monotonic()
-    pgconn.send_query(statement)
+    if parameters is None:
+        pgconn.send_query(statement)
+    else:
+        pgconn.send_query_params(statement, parameters.values, parameters.types, parameters.formats)
     yield from generators.send(pgconn)
     first_byte_at: float | None = None
     results: list[PGresult] = []

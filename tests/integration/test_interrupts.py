@@ -31,11 +31,7 @@ LOOKS_FOR_SIGNALS = {"CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "RESUME"}
 def steps_of(code: CodeType) -> frozenset[int]:
     """Return the offsets of the instructions before which CPython may raise KeyboardInterrupt."""
     instructions = [instruction for instruction in dis.get_instructions(code) if instruction.opname != "CACHE"]
-    return frozenset(
-        after.offset
-        for before, after in pairwise(instructions)
-        if before.opname in LOOKS_FOR_SIGNALS
-    )
+    return frozenset(after.offset for before, after in pairwise(instructions) if before.opname in LOOKS_FOR_SIGNALS)
 
 
 class InterruptAt:

@@ -51,7 +51,7 @@ def test_a_word_is_a_subcommand() -> None:
     command = parse_line('connect "my config.yaml" --as shop -t async_pool --resolve-env')
     assert isinstance(command, Command)
     assert (command.word, command.arguments) == ("connect", ("my config.yaml",))
-    assert command.options.given == {"as": "shop", "type": "async_pool", "resolve-env": ""}
+    assert command.options.given == {"as": ["shop"], "type": ["async_pool"], "resolve-env": [""]}
 
 
 def test_options_before_or_after_the_argument() -> None:

@@ -1,0 +1,190 @@
+"""Parameters: from Python values to what the server is sent. Values are bound, never pasted.
+
+A cell without parameters goes out byte for byte, in one piece. With parameters each statement is sent by itself,
+because the extended protocol takes one at a time: `:name` becomes a numbered parameter of the protocol, `:'name'` a
+quoted literal (for places where the server takes no parameters, such as CREATE ROLE … PASSWORD), `:"name"` a quoted
+identifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql as quoting
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.types.json import Jsonb
+
+from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.results import Parameters
+from pgmonkey_magic.sql import Form, Parameter, find_parameters, split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pgmonkey_magic.cells.request import Request
+
+Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One piece of a cell, as it is sent.
+
+    `names` are the parameters in the order of `$1`, `$2`, …, and `values` what they are bound to; both are empty for
+    SQL that goes out as it was written. `origins` pairs positions in `text` with positions in the cell, from 0,
+    ascending.
+    """
+
+    text: str
+    names: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
+    origins: tuple[tuple[int, int], ...] = ((0, 0),)
+
+    def position_in_cell(self, position: int) -> int:
+        """Return where in the cell a character of `text` stands; both count from 1, as the server does."""
+        sent, written = max(origin for origin in self.origins if origin[0] <= position - 1)
+        return written + (position - 1 - sent) + 1
+
+
+def commands(sql: str, values: Mapping[str, Any], conn: Connection | None) -> list[Command]:
+    """Return what to send for a cell; *conn* knows how to quote.
+
+    Raises RequestError for a value that cannot be sent.
+    """
+    parameters = find_parameters(sql)
+    if not parameters:
+        return [Command(sql)]
+    binder = _Binder(sql, values, conn)
+    found = []
+    for statement in split(sql):
+        end = statement.start + len(statement.text)
+        inside = [parameter for parameter in parameters if statement.start <= parameter.start < end]
+        found.append(binder.command(statement.start, end, inside))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Binder:
+    sql: str
+    values: Mapping[str, Any]
+    conn: Connection | None
+
+    def command(self, start: int, end: int, parameters: Iterable[Parameter]) -> Command:
+        text, origins = "", [(0, start)]
+        names: list[str] = []
+        position = start
+        for parameter in parameters:
+            text += self.sql[position : parameter.start]
+            origins.append((len(text), parameter.start))
+            if parameter.form is not Form.VALUE:
+                text += self.quoted(parameter)
+            else:
+                if parameter.name not in names:
+                    names.append(parameter.name)
+                text += f"${names.index(parameter.name) + 1}"
+            position = parameter.end
+            origins.append((len(text), position))
+        text += self.sql[position:end]
+        return Command(text, tuple(names), tuple(adapted(self.values[name]) for name in names), tuple(origins))
+
+    def quoted(self, parameter: Parameter) -> str:
+        name, value = parameter.name, self.values[parameter.name]
+        if parameter.form is Form.IDENTIFIER:
+            parts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence) else ()
+            if not parts or not all(isinstance(part, str) and part for part in parts):
+                raise RequestError(f':"{name}" is a name, so it takes text or a list of texts (schema and table)')
+            return quoting.Identifier(*parts).as_string(self.conn)
+        try:
+            return quoting.Literal(adapted(value)).as_string(self.conn)
+        except psycopg.Error as error:
+            raise _refused(name, value, error) from error
+
+
+def bound(command: Command, conn: Connection) -> Parameters | None:
+    """Return the values of a command as the protocol takes them; None where it has none.
+
+    Raises RequestError, which names the parameter, for a value that psycopg cannot send.
+    """
+    if not command.names:
+        return None
+    transformer = Transformer(conn)
+    try:
+        dumped = transformer.dump_sequence(command.values, [PyFormat.AUTO] * len(command.values))
+    except psycopg.Error as error:
+        for name, value in zip(command.names, command.values, strict=True):
+            try:
+                Transformer(conn).dump_sequence([value], [PyFormat.AUTO])
+            except psycopg.Error as reason:
+                raise _refused(name, value, reason) from reason
+        raise RequestError(f"the parameters cannot be sent: {error}") from error
+    return Parameters(tuple(dumped), transformer.types or (), transformer.formats or ())
+
+
+def _refused(name: str, value: Any, reason: Exception) -> RequestError:
+    return RequestError(f"parameter :{name} ({type(value).__name__}) cannot be sent: {' '.join(str(reason).split())}")
+
+
+def adapted(value: Any) -> Any:
+    """Return the value that means the same to psycopg.
+
+    numpy's and pandas' scalars become Python's, their missing values None; sequences become lists (SQL arrays), dicts
+    jsonb.
+    """
+    if value is None or isinstance(value, str | bytes | int | float):
+        return value if type(value).__module__ == "builtins" or isinstance(value, bytes) else _unwrapped(value)
+    if isinstance(value, Mapping):
+        return Jsonb(dict(value))
+    if isinstance(value, list | tuple | AbstractSet | range):
+        return [adapted(item) for item in value]
+    return _unwrapped(value)
+
+
+def _unwrapped(value: Any) -> Any:
+    module = type(value).__module__.partition(".")[0]
+    if module == "pandas":
+        return _from_pandas(value)
+    if module == "numpy":
+        return _from_numpy(value)
+    return value
+
+
+def _from_pandas(value: Any) -> Any:
+    import pandas as pd  # noqa: PLC0415 - loading the extension must not wait for pandas
+
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.to_pydatetime(warn=False)
+    if isinstance(value, pd.Timedelta):
+        return value.to_pytimedelta()
+    if isinstance(value, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
+        return [adapted(item) for item in value]
+    return value
+
+
+def _from_numpy(value: Any) -> Any:
+    import numpy as np  # noqa: PLC0415 - as above
+
+    if isinstance(value, np.ndarray):
+        return [adapted(item) for item in value]
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        import pandas as pd  # noqa: PLC0415 - as above; it knows every unit
+
+        return _from_pandas(pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def described(request: Request) -> Iterator[str]:
+    """Say what would be sent for a request, for `--dry-run`: each statement with its values."""
+    if request.opening:
+        yield request.opening
+    for command in commands(request.sql, request.values, None):
+        yield command.text.strip("\n")
+        for number, (name, value) in enumerate(zip(command.names, command.values, strict=True), 1):
+            yield f"  ${number} = :{name} = {value!r}"
+    if not request.autocommit:
+        yield "ROLLBACK" if request.rollback else "COMMIT"

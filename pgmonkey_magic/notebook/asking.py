@@ -1,0 +1,113 @@
+"""From what was typed to a Request: the options' values, and what the parameters of the SQL mean in this notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgmonkey_magic.cells import Request
+from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.sql import find_parameters
+
+if TYPE_CHECKING:
+    from pgmonkey_magic.notebook.grammar import Options, Query
+
+LEVELS = ("read-committed", "repeatable-read", "serializable", "read-uncommitted")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Where a parameter's name is looked up: the function that a line magic stands in, then the notebook."""
+
+    local: Mapping[str, Any]
+    notebook: Mapping[str, Any]
+
+    def value(self, name: str) -> Any:
+        """Return what the name means; RequestError with the near miss where it means nothing."""
+        for space in (self.local, self.notebook):
+            if name in space:
+                return space[name]
+        near = get_close_matches(name, [*self.local, *self.notebook], n=1)
+        raise RequestError(
+            f"the parameter :{name} is not defined; "
+            + (f"did you mean :{near[0]}?" if near else f"assign {name} = … first, or give -p {name}=…")
+        )
+
+    def evaluate(self, option: str, expression: str) -> Any:
+        """Return the value of a Python expression; RequestError with Python's own reason."""
+        try:
+            return eval(expression, dict(self.notebook), dict(self.local))  # noqa: S307 - the person's own notebook
+        except Exception as error:
+            raise RequestError(f"{option} {expression!r}: {type(error).__name__}: {error}") from error
+
+
+def asked_for(query: Query, names: Names, cell: int | None) -> Request:
+    """Return the request for a query. Raises RequestError for an option's value or a name that means nothing."""
+    options = query.options
+    sql = _text(query)
+    given = _given(options, names)
+    return Request(
+        sql=sql,
+        values={
+            name: given[name] if name in given else names.value(name)
+            for name in dict.fromkeys(parameter.name for parameter in find_parameters(sql))
+        },
+        cell=cell,
+        autocommit=options.has("autocommit"),
+        wait_s=_seconds("--wait", options.value("wait")),
+        timeout_s=_seconds("--timeout", options.value("timeout")),
+        isolation=_level(options.value("isolation")),
+        read_only=options.has("read-only"),
+        rollback=options.has("rollback"),
+    )
+
+
+def _text(query: Query) -> str:
+    path = query.options.value("file")
+    if path is None:
+        return query.sql
+    if query.sql.strip():
+        raise RequestError("--file brings the SQL; leave out the one that is typed")
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"--file {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _given(options: Options, names: Names) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if (expression := options.value("params")) is not None:
+        values = names.evaluate("--params", expression)
+        if not isinstance(values, Mapping):
+            raise RequestError(f"--params takes a dict, not {type(values).__name__}")
+        given |= values
+    for text in options.values("param"):
+        name, equals, expression = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise RequestError(f"-p takes NAME=EXPR, not {text!r}")
+        given[name] = names.evaluate(f"-p {name}=", expression)
+    return given
+
+
+def _level(text: str | None) -> str | None:
+    if text is None:
+        return None
+    level = "-".join(text.lower().replace("_", " ").replace("-", " ").split())
+    if level not in LEVELS:
+        raise RequestError(f"--isolation takes one of {', '.join(LEVELS)}, not {text!r}")
+    return level.replace("-", " ").upper()
+
+
+def _seconds(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise RequestError(f"{option} takes a positive number of seconds, not {text!r}")
+    return seconds
