@@ -185,6 +185,13 @@ def test_edits_keep_every_other_line_and_mean_what_was_asked(
     assert gone == ([] if size == 4 else [f"- {blank}max_size: 4"])
 
 
+def test_a_value_keeps_its_blanks() -> None:
+    for value in ("a\xa0", " a ", "\u3000"):
+        assert yaml.safe_load(edit_yaml("sync_settings:\n  jit: x\n", {"sync_settings": {"jit": value}})) == {
+            "sync_settings": {"jit": value}
+        }
+
+
 # -- files -----------------------------------------------------------------------------------------------------
 
 
