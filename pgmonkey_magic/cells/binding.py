@@ -50,13 +50,16 @@ class Command:
         return written + (position - 1 - sent) + 1
 
 
-def commands(sql: str, values: Mapping[str, Any], conn: Connection | None) -> list[Command]:
+def commands(
+    sql: str, values: Mapping[str, Any], conn: Connection | None, *, one_by_one: bool = False
+) -> list[Command]:
     """Return what to send for a cell; *conn* knows how to quote.
 
+    Several statements in one piece are one transaction to the server; *one_by_one* each is its own, as in psql.
     Raises RequestError for a value that cannot be sent.
     """
     parameters = find_parameters(sql)
-    if not parameters:
+    if not parameters and not (one_by_one and len(split(sql)) > 1):
         return [Command(sql)]
     binder = _Binder(sql, values, conn)
     found = []
@@ -180,11 +183,11 @@ def _from_numpy(value: Any) -> Any:
 
 def described(request: Request) -> Iterator[str]:
     """Say what would be sent for a request, for `--dry-run`: each statement with its values."""
-    if request.opening:
+    if request.opening and not request.control:
         yield request.opening
-    for command in commands(request.sql, request.values, None):
+    for command in commands(request.sql, request.values, None, one_by_one=request.in_charge):
         yield command.text.strip("\n")
         for number, (name, value) in enumerate(zip(command.names, command.values, strict=True), 1):
             yield f"  ${number} = :{name} = {value!r}"
-    if not request.autocommit:
+    if not request.in_charge:
         yield "ROLLBACK" if request.rollback else "COMMIT"

@@ -14,6 +14,7 @@ import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from pgmonkey_magic.cells.binding import Command, bound, commands
+from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import Trace, commit, trace_of
 from pgmonkey_magic.results import Answer, Reader, query
 
@@ -61,16 +62,27 @@ class StatementFailed(Exception):  # noqa: N818 - what happened; worded for peop
 def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic], None]) -> PQGen[Transcript]:
     """Run the cell's SQL on a borrowed connection.
 
+    Where a transaction is open already, or the SQL holds commands that begin or end one, the person is in charge:
+    nothing is begun, committed or rolled back but by the SQL. Otherwise the cell is one transaction.
+
     Raises StatementFailed after the rollback; InFailedSqlTransaction where the SQL itself left the transaction aborted
     without an error of its own; RequestError for a value that cannot be sent; CommitLost.
     """
-    conn.add_notice_handler(on_notice)
     pgconn = conn.pgconn
+    is_open = pgconn.transaction_status != TransactionStatus.IDLE
+    if is_open and (request.own_terms or request.autocommit):
+        raise RequestError(
+            f"{request.own_terms or '--autocommit'} cannot be used inside of an open transaction; end it first with "
+            "%pgmonkey COMMIT or %pgmonkey ROLLBACK"
+        )
+    in_charge = is_open or request.in_charge
+    conn.add_notice_handler(on_notice)
     try:
-        sent = [(command, bound(command, conn)) for command in commands(request.sql, request.values, conn)]
+        pieces = commands(request.sql, request.values, conn, one_by_one=in_charge)
+        sent = [(command, bound(command, conn)) for command in pieces]
         execute_s = fetch_s = 0.0
         statements: list[Statement] = []
-        if request.opening:
+        if request.opening and not is_open:
             execute_s += _elapsed((yield from query(pgconn, request.opening.encode())))
         for command, parameters in sent:
             try:
@@ -81,14 +93,14 @@ def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic
             fetch_s += answer.complete_at - answer.first_byte_at
             # Readers before COMMIT: a SET LOCAL of the time zone is still in force here.
             statements += (_statement(conn, result) for result in answer.results)
-        if pgconn.transaction_status != TransactionStatus.IDLE:
+        if not in_charge and pgconn.transaction_status != TransactionStatus.IDLE:
             if request.rollback:
                 execute_s += _elapsed((yield from query(pgconn, b"ROLLBACK")))
             else:
                 execute_s += yield from _commit(conn, writes=trace_of(request.sql) is not Trace.NONE)
         return Transcript(tuple(statements), execute_s, fetch_s)
     except BaseException:
-        if pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        if not in_charge and pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             yield from query(pgconn, b"ROLLBACK")
         raise
     finally:

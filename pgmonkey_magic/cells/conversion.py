@@ -11,7 +11,7 @@ from pgmonkey_magic.errors import RequestError
 
 if TYPE_CHECKING:
     from pgmonkey_magic.cells.conversation import Transcript
-    from pgmonkey_magic.pools import Occupancy
+    from pgmonkey_magic.pools import Keep, Occupancy
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,11 @@ class Borrow:
     wait_s: float
 
 
-def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...]) -> Result:
-    """Make DataFrames and the account of the cell. Raises RequestError where nothing was sent that could run."""
+def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], keep: Keep) -> Result:
+    """Make DataFrames and the account of the cell. Raises RequestError where nothing was sent that could run.
+
+    *keep* holds the connection where the cell has left a transaction open.
+    """
     # PostgreSQL answers an empty statement with a result that has no tag.
     if not any(statement.tag for statement in transcript.statements):
         raise RequestError("the cell holds no SQL statement, only blanks or comments")
@@ -32,7 +35,7 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...]) ->
 
     started_at = time.monotonic()
     elapsed_ms = transcript.execute_s * 1000 if len(transcript.statements) == 1 else None
-    notes: list[str] = []
+    notes = [f"transaction open {keep.lease.ticket.seconds():.0f} s"] if keep.lease is not None else []
     values: list[Any] = []
     for statement in transcript.statements:
         if statement.reader is None:

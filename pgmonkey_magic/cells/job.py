@@ -12,7 +12,7 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,11 @@ from pgmonkey_magic.cells import sqlerror
 from pgmonkey_magic.cells.conversation import MAX_NOTICES, StatementFailed, Transcript, converse
 from pgmonkey_magic.cells.conversion import Borrow, convert
 from pgmonkey_magic.errors import PgMonkeyError, RequestError
-from pgmonkey_magic.pools import CommitLost, transaction_outcome
+from pgmonkey_magic.pools import CommitLost, Keep, Terms, transaction_outcome
 from pgmonkey_magic.results import CopyRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from psycopg.abc import PQGen
     from psycopg.errors import Diagnostic
@@ -66,7 +66,7 @@ class Job:
     `id` counts up within the process; `notices` are the server's messages so far, as `SEVERITY: text`, at most 100.
     """
 
-    def __init__(self, request: Request, pool: PGPool | PGAsyncPool, pool_name: str) -> None:
+    def __init__(self, request: Request, pool: PGPool | PGAsyncPool, pool_name: str, keep: Keep) -> None:
         self.id = next(_numbers)
         self.request = request
         self.state = JobState.WAITING
@@ -74,6 +74,7 @@ class Job:
         self.notices_dropped = 0
         self._pool = pool
         self._pool_name = pool_name
+        self._keep = keep
         self._future: Future[Result] = Future()
         self._lock = threading.Lock()
         self._lease: Lease[Any] | None = None
@@ -81,9 +82,12 @@ class Job:
         self._borrow: Borrow | None = None
 
     @classmethod
-    def start(cls, request: Request, pool: PGPool | PGAsyncPool, pool_name: str) -> Job:
-        """Begin to run *request* on a connection of *pool*."""
-        job = cls(request, pool, pool_name)
+    def start(cls, request: Request, pool: PGPool | PGAsyncPool, pool_name: str, keep: Keep | None = None) -> Job:
+        """Begin to run *request* on a connection of *pool*, or on the one in *keep*, whose transaction is open.
+
+        What the SQL leaves open stays in *keep*; without one it is rolled back.
+        """
+        job = cls(request, pool, pool_name, keep or Keep())
         threading.Thread(target=job._run, name=f"pgmonkey-job-{job.id}", daemon=True).start()
         return job
 
@@ -133,14 +137,28 @@ class Job:
 
     def _run(self) -> None:
         try:
-            transcript = self._talk()
+            with self._alone_in_transaction():
+                transcript = self._talk()
             self.state = JobState.CONVERTING
             assert self._borrow is not None  # noqa: S101 - a transcript implies a grant
-            result = convert(transcript, self._borrow, self.all_notices())
+            result = convert(transcript, self._borrow, self.all_notices(), self._keep)
         except BaseException as error:  # noqa: BLE001 - a thread's end: the error travels to whoever asks for the result
             self._end(JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED, error)
         else:
             self._end(JobState.DONE, result)
+
+    @contextmanager
+    def _alone_in_transaction(self) -> Iterator[None]:
+        """Keep others out of the open transaction, if there is one, while this job is at work in it."""
+        if self._keep.lease is None:
+            yield
+        elif not self._keep.lock.acquire(blocking=False):
+            raise RequestError("another cell is at work in the open transaction; wait until it has ended")
+        else:
+            try:
+                yield
+            finally:
+                self._keep.lock.release()
 
     def _end(self, state: JobState, outcome: Result | BaseException) -> None:
         with self._lock:
@@ -165,14 +183,7 @@ class Job:
                 self.state = JobState.RUNNING
 
         try:
-            return self._pool.run(
-                self._converse,
-                self.request.holder,
-                # A SET of ours outlives the cell where there is no transaction to end it.
-                statement="; ".join(filter(None, (self.request.autocommit and self.request.opening, self.request.sql))),
-                timeout=self.request.wait_s,
-                granted=granted,
-            )
+            return self._pool.run(self._converse, self._terms(), granted)
         except CopyRefused as error:
             raise RequestError(
                 "a cell cannot be the other end of COPY … FROM STDIN or TO STDOUT; use cursor.copy() of psycopg on a "
@@ -189,10 +200,16 @@ class Job:
         except psycopg.Error as error:
             raise self._explained(error) from error
 
+    def _terms(self) -> Terms:
+        request = self.request
+        # Without a transaction to end it, what is set for the cell outlives it.
+        sent = f"{request.opening}; {request.sql}" if request.in_charge and request.opening else request.sql
+        return Terms(request.holder, sent, request.wait_s, self._keep)
+
     def _explained(self, error: psycopg.Error, command: Command | None = None) -> PgMonkeyError:
         if self._cancelled and isinstance(error, psycopg.errors.QueryCanceled):
             return Cancelled(self.id)
-        return sqlerror.explain(error, self.request, command)
+        return sqlerror.explain(error, self.request, command, self._keep.lease)
 
     def _converse(self, conn: Any) -> PQGen[Transcript]:
         try:

@@ -40,17 +40,38 @@ class Request:
         given = [f"--{name}" for name, value in of_a_transaction.items() if value]
         if self.autocommit and given:
             raise RequestError(f"{' and '.join(given)} belong to a transaction, and --autocommit asks for none")
-        if given and (control := next((s for s in split(self.sql) if s.controls_transaction), None)):
+        if self.own_terms and (control := self.control):
             raise RequestError(
-                f"{' and '.join(given)} hold for the cell's own transaction, which {control.words[0].upper()} would "
-                "end; leave out one of the two"
+                f"{self.own_terms} hold for the cell's own transaction, which {control} would end; leave out one of "
+                "the two"
             )
+
+    @property
+    def own_terms(self) -> str:
+        """The options that only a transaction of the cell's own can keep, as they are written; empty without any."""
+        given = {
+            "--isolation": self.isolation,
+            "--read-only": self.read_only,
+            "--rollback": self.rollback,
+            "--timeout": self.timeout_s is not None and not self.autocommit,
+        }
+        return " and ".join(name for name, value in given.items() if value)
+
+    @property
+    def control(self) -> str | None:
+        """The first command of the SQL that begins or ends a transaction: then the person is in charge of it."""
+        return next((s.words[0].upper() for s in split(self.sql) if s.controls_transaction), None)
+
+    @property
+    def in_charge(self) -> bool:
+        """Whether the person decides where transactions begin and end, statement by statement."""
+        return self.autocommit or self.control is not None
 
     @property
     def opening(self) -> str:
         """What is sent before the SQL."""
         limit = f"statement_timeout = {round(self.timeout_s * 1000)}" if self.timeout_s is not None else ""
-        if self.autocommit:
+        if self.in_charge:
             return f"SET {limit}" if limit else ""
         words = [f"ISOLATION LEVEL {self.isolation}" if self.isolation else "", "READ ONLY" if self.read_only else ""]
         parts = [" ".join(filter(None, ["BEGIN", *words])), f"SET LOCAL {limit}" if limit else ""]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pgmonkey_magic.config import CONNECTION_TYPES, Config, parse_config, read_config
 from pgmonkey_magic.errors import RequestError, SQLError
 from pgmonkey_magic.pools import (
+    Keep,
     PGAsyncPool,
     PGPool,
     ServerIdentity,
@@ -44,6 +45,7 @@ class Session:
 
     def __init__(self) -> None:
         self._pools: dict[str, NamedPool] = {}
+        self._keeps: dict[PGPool | PGAsyncPool, Keep] = {}
         self._current: str | None = None
         self.default_config = ""
 
@@ -99,6 +101,10 @@ class Session:
             return self._opened(named.pool.config, None, kind)[0]
         return named
 
+    def keep_of(self, pool: PGPool | PGAsyncPool) -> Keep:
+        """Return the place for the transaction that this notebook has left open on a pool."""
+        return self._keeps.setdefault(pool, Keep())
+
     def pools(self) -> list[NamedPool]:
         """Return the open pools, those that Python code made through the cache included."""
         known = {id(named.pool) for named in self._pools.values()}
@@ -121,6 +127,7 @@ class Session:
     def disconnect(self, name: str) -> NamedPool:
         """Close the pool of that name; if it was the current one, there is none until the next `connect` or `use`."""
         named = self.named(name)
+        named.pool.release(self._keeps.pop(named.pool, Keep()))
         close_cached(named.pool)
         # The same pool may have been opened under a second name.
         for other in [key for key, value in self._pools.items() if value.pool is named.pool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.errors import SQLError
 from pgmonkey_magic.sql import find_parameters
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from pgmonkey_magic.cells.binding import Command
     from pgmonkey_magic.cells.request import Request
+    from pgmonkey_magic.pools import Lease
 
 ACTIVE_SQL_TRANSACTION = "25001"
 """What VACUUM, CREATE DATABASE and the like answer inside a transaction block."""
@@ -22,10 +23,13 @@ NO_SUCH_PREPARED, DUPLICATE_PREPARED = "26000", "42P05"
 """A prepared statement that another server process has, or that a former client has left on this one."""
 
 
-def explain(error: psycopg.Error, request: Request, command: Command | None = None) -> SQLError:
+def explain(
+    error: psycopg.Error, request: Request, command: Command | None = None, kept: Lease[Any] | None = None
+) -> SQLError:
     """Return the error to raise; the caller chains *error* as its cause.
 
-    *command* is the part of the cell that failed, None where it is not known or the whole.
+    *command* is the part of the cell that failed, None where it is not known or the whole; *kept* the connection on
+    which a transaction is open now.
     """
     diag = error.diag
     position = diag.statement_position
@@ -40,7 +44,7 @@ def explain(error: psycopg.Error, request: Request, command: Command | None = No
     if diag.context:
         detail.append(f"CONTEXT: {diag.context}")
     code = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
-    detail.append(f"{code} · {_outcome(request)}")
+    detail.append(f"{code} · {_outcome(request, kept)}")
     return SQLError(message, detail=tuple(detail), sqlstate=error.sqlstate, diag=diag, statement=request.sql)
 
 
@@ -61,9 +65,11 @@ def commit_lost(request: Request, outcome: str | None) -> SQLError:
     )
 
 
-def _outcome(request: Request) -> str:
-    if request.autocommit:
-        return "with --autocommit, what ran before it stands"
+def _outcome(request: Request, kept: Lease[Any] | None) -> str:
+    if kept is not None:
+        return f"the transaction of {kept.ticket.holder.who} is aborted; end it with %pgmonkey ROLLBACK"
+    if request.in_charge:
+        return "what was committed before it stands"
     return "the cell's transaction was rolled back, nothing was committed"
 
 

@@ -85,7 +85,9 @@ def _changed(data: object, changes: Mapping[str, Mapping[str, object]]) -> dict[
 
 
 def _scalar(value: object) -> str:
-    return yaml.safe_dump(value, width=10**6, allow_unicode=True, default_style=None).removesuffix("\n...\n").strip("\n")
+    return (
+        yaml.safe_dump(value, width=10**6, allow_unicode=True, default_style=None).removesuffix("\n...\n").strip("\n")
+    )
 
 
 def _set(text: str, section: str, key: str, value: str) -> str:

@@ -63,7 +63,7 @@ class PgMonkey(Magics):
         return self._deliver(asked, result, is_cell=cell is not None)
 
     def _run(self, query: Query, request: Request, named: NamedPool) -> Result:
-        job = Job.start(request, named.pool, named.name)
+        job = Job.start(request, named.pool, named.name, self.session.keep_of(named.pool))
         try:
             return job.result()
         except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, 
 from pgmonkey_magic.pools.committing import CommitLost, commit, transaction_outcome
 from pgmonkey_magic.pools.connecting import ServerIdentity, connect_parameters, probe
 from pgmonkey_magic.pools.factory_state import Trace, trace_of
-from pgmonkey_magic.pools.lease import Lease, Talk
+from pgmonkey_magic.pools.lease import Keep, Lease, Talk, Terms
 from pgmonkey_magic.pools.ledger import Holder, Occupancy, Usage, quantile
 from pgmonkey_magic.pools.manager import PGConnectionManager
 from pgmonkey_magic.pools.single import PGAsyncConnection, PGConnection
@@ -26,6 +26,7 @@ __all__ = [
     "CacheEntry",
     "CommitLost",
     "Holder",
+    "Keep",
     "Lease",
     "Occupancy",
     "PGAsyncConnection",
@@ -36,6 +37,7 @@ __all__ = [
     "PoolUnavailable",
     "ServerIdentity",
     "Talk",
+    "Terms",
     "Trace",
     "Usage",
     "cached_entries",

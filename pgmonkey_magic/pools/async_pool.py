@@ -23,7 +23,7 @@ from pgmonkey_magic.pools.base import BasePool
 from pgmonkey_magic.pools.committing import CommitLost, commit, settle
 from pgmonkey_magic.pools.factory_state import Trace, TracedAsyncConnection, rollback, trace_of
 from pgmonkey_magic.pools.interrupts import may_be_interrupted
-from pgmonkey_magic.pools.lease import Lease, Talk, deliver
+from pgmonkey_magic.pools.lease import Keep, Lease, Talk, Terms, deliver
 from pgmonkey_magic.pools.ledger import Holder, Ticket
 from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.loop import on_pool_loop, submit
@@ -272,24 +272,33 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     def run(
         self,
         talk: Talk[T],
-        holder: Holder,
-        *,
-        statement: str,
-        timeout: float | None = None,
+        terms: Terms,
         granted: Callable[[AsyncLease], None] = lambda _lease: None,
     ) -> T:
         """Borrow, let *talk* converse with the server, give back; the sync pool's twin, for a thread that may block."""
 
         async def errand() -> T:
-            lease = await self.borrow(holder, timeout=timeout)
+            lease = (
+                terms.keep.lease
+                if terms.keep and terms.keep.lease
+                else await self.borrow(terms.holder, timeout=terms.timeout)
+            )
+            trace = lease.conn.trace
             try:
                 granted(lease)
                 return await lease.conn.wait(talk(lease.conn))
             finally:
-                lease.conn.trace = trace_of(statement)
-                await self.give_back(lease)
+                lease.conn.trace = max(trace, trace_of(terms.statement))
+                if not self._kept(lease, terms.keep):
+                    await self.give_back(lease)
 
         return submit(errand()).result()
+
+    def release(self, keep: Keep) -> None:
+        """Give back a kept connection, which rolls its transaction back; from a thread that may block."""
+        lease, keep.lease = keep.lease, None
+        if lease is not None:
+            submit(self.give_back(lease)).result()
 
     def cancel(self, lease: AsyncLease, *, timeout: float) -> None:
         """Ask the server to cancel the statement that runs on a borrowed connection; any thread may ask."""

@@ -19,7 +19,7 @@ from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import unavailable
 from pgmonkey_magic.pools.connecting import connect_parameters, cure
 from pgmonkey_magic.pools.interrupts import in_helper
-from pgmonkey_magic.pools.lease import FOREIGN_PLAN, STALE_PLAN, Lease, has_foreign_plan, has_stale_plan
+from pgmonkey_magic.pools.lease import FOREIGN_PLAN, STALE_PLAN, Keep, Lease, has_foreign_plan, has_stale_plan
 from pgmonkey_magic.pools.ledger import Ledger, Occupancy, Ticket
 from pgmonkey_magic.pools.liveness import is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, ConnectWatch
@@ -178,6 +178,13 @@ class BasePool(Generic[S]):
         # PgBouncer's number for a client is no process of the server.
         self.ledger.grant(ticket, None if self.config.pgbouncer else conn.pgconn.backend_pid)
         return Lease(conn, ticket, stock)
+
+    def _kept(self, lease: Lease[Any], keep: Keep | None) -> bool:
+        """Keep a lease whose transaction is open, where there is a place for it; tell whether it was kept."""
+        if keep is None or keep.lease not in (None, lease):
+            return False
+        keep.lease = lease if lease.in_transaction else None
+        return keep.lease is not None
 
     def _noted_stale_plan(self, error: BaseException | None) -> bool:
         """Add to a block's error what is known of its cause; tell whether the connections must be replaced."""

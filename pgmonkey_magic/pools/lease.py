@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName
+from psycopg.pq import TransactionStatus
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.abc import PQGen
 
-    from pgmonkey_magic.pools.ledger import Ticket
+    from pgmonkey_magic.pools.ledger import Holder, Ticket
 
 T = TypeVar("T")
 C = TypeVar("C", bound="psycopg.Connection[Any] | psycopg.AsyncConnection[Any]")
@@ -37,6 +39,20 @@ class Lease(Generic[C]):
     ticket: Ticket
     lender: Any
     spoiled: bool = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open on it, aborted or not."""
+        return self.conn.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+
+@dataclass(slots=True, eq=False)
+class Keep:
+    """A place for the lease of a conversation that has left a transaction open, for the next one to go on with it."""
+
+    lease: Lease[Any] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the conversation that uses it."""
 
 
 STALE_PLAN = (
@@ -61,6 +77,20 @@ def has_stale_plan(error: BaseException | None) -> bool:
 def has_foreign_plan(error: BaseException | None) -> bool:
     """Tell whether a block failed because somebody between the pool and the server shares out server processes."""
     return isinstance(error, (InvalidSqlStatementName, DuplicatePreparedStatement))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a conversation gets its connection: for whom, for which SQL, how long it waits, and whether it keeps it.
+
+    With `keep` the connection is not given back while a transaction is open on it, and the next conversation with the
+    same `keep` goes on there.
+    """
+
+    holder: Holder
+    statement: str
+    timeout: float | None = None
+    keep: Keep | None = None
 
 
 def deliver(future: Future[T], value: T) -> bool:

@@ -21,7 +21,7 @@ from pgmonkey_magic.pools.base import BasePool
 from pgmonkey_magic.pools.committing import CommitLost, commit, settle
 from pgmonkey_magic.pools.factory_state import Trace, TracedConnection, rollback, trace_of
 from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
-from pgmonkey_magic.pools.lease import Lease, Talk, deliver
+from pgmonkey_magic.pools.lease import Keep, Lease, Talk, Terms, deliver
 from pgmonkey_magic.pools.ledger import Holder
 from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, SyncStockPool, stock_arguments
@@ -259,23 +259,29 @@ class PGPool(BasePool[SyncStockPool]):
     def run(
         self,
         talk: Talk[T],
-        holder: Holder,
-        *,
-        statement: str,
-        timeout: float | None = None,
+        terms: Terms,
         granted: Callable[[SyncLease], None] = lambda _lease: None,
     ) -> T:
         """Borrow, let *talk* converse with the server, give back. *granted* is told when the wait is over.
 
-        The transaction is the conversation's own affair; *statement* is the SQL that it sends. Call it from a thread
-        that may block.
+        The transaction is the conversation's own affair. Call it from a thread that may block.
         """
-        lease = self.borrow(holder, timeout=timeout)
+        lease = (
+            terms.keep.lease if terms.keep and terms.keep.lease else self.borrow(terms.holder, timeout=terms.timeout)
+        )
+        trace = lease.conn.trace
         try:
             granted(lease)
             return lease.conn.wait(talk(lease.conn))
         finally:
-            lease.conn.trace = trace_of(statement)
+            lease.conn.trace = max(trace, trace_of(terms.statement))
+            if not self._kept(lease, terms.keep):
+                self.give_back(lease)
+
+    def release(self, keep: Keep) -> None:
+        """Give back a kept connection, which rolls its transaction back."""
+        lease, keep.lease = keep.lease, None
+        if lease is not None:
             self.give_back(lease)
 
     def cancel(self, lease: SyncLease, *, timeout: float) -> None:

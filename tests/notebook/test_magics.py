@@ -13,6 +13,7 @@ from fix_server import Server
 
 from pgmonkey_magic import PoolUnavailable, RequestError, SQLError
 from pgmonkey_magic.cells import CommandResult, ResultSets
+from pgmonkey_magic.pools import Holder, Terms
 
 
 def test_a_cell_returns_a_dataframe_and_a_footer(connected: Shell) -> None:
@@ -255,9 +256,7 @@ def test_the_default_places(shell: Shell, config_file: Path, monkeypatch: pytest
 def test_a_cell_on_an_exhausted_pool_says_who_holds(connected: Shell) -> None:
     pool = connected.ip.find_line_magic("pgmonkey").__self__.session.current.pool
     end = threading.Event()
-    talk = [
-        threading.Thread(target=pool.run, args=(_hold(end), _holder(i)), kwargs={"statement": ""}) for i in range(3)
-    ]
+    talk = [threading.Thread(target=pool.run, args=(_hold(end), Terms(_holder(i), ""))) for i in range(3)]
     for thread in talk:
         thread.start()
     deadline = time.monotonic() + 10
@@ -285,7 +284,6 @@ def _hold(end: threading.Event) -> Any:
 
 
 def _holder(i: int) -> Any:
-    from pgmonkey_magic.pools import Holder
 
     return Holder(f"cell [{100 + i}]", "SELECT pg_sleep(0.01)")
 

@@ -1,0 +1,107 @@
+"""Transactions over several cells: the person who types BEGIN is in charge until COMMIT or ROLLBACK."""
+
+from __future__ import annotations
+
+import pytest
+from fix_notebook import Shell
+from fix_pools import until
+from fix_server import Server
+
+from pgmonkey_magic import RequestError, SQLError
+
+
+def in_use(shell: Shell) -> int:
+    return int(shell.run("%pgmonkey pools")["in use"].iloc[0])
+
+
+def test_a_transaction_goes_on_over_cells_until_commit(connected: Shell, server: Server, table: str) -> None:
+    connected.run("%pgmonkey BEGIN")
+    assert "transaction open 0 s" in connected.footer
+    connected.run(f"%pgmonkey INSERT INTO {table} VALUES (1)")
+    pids = {connected.run("%pgmonkey SELECT pg_backend_pid() AS pid")["pid"][0] for _ in range(3)}
+    assert len(pids) == 1
+    assert "transaction open" in connected.footer
+    assert in_use(connected) == 1
+    assert server.query(f"SELECT * FROM {table}") == []
+    connected.run("%pgmonkey COMMIT")
+    assert "transaction" not in connected.footer
+    assert server.query(f"SELECT * FROM {table}") == [(1,)]
+    assert in_use(connected) == 0
+
+
+def test_rollback_takes_all_of_it_back(connected: Shell, server: Server, table: str) -> None:
+    connected.run(f"%%pgmonkey\nSTART TRANSACTION;\nINSERT INTO {table} VALUES (1);\nSAVEPOINT a;")
+    connected.run(f"%pgmonkey INSERT INTO {table} VALUES (2)")
+    connected.run("%pgmonkey ROLLBACK TO a")
+    assert connected.run(f"%pgmonkey SELECT n FROM {table}")["n"].to_list() == [1]
+    connected.run("%pgmonkey ROLLBACK")
+    assert server.query(f"SELECT * FROM {table}") == []
+    assert in_use(connected) == 0
+
+
+def test_an_aborted_transaction_stays_until_the_person_ends_it(connected: Shell, server: Server, table: str) -> None:
+    connected.run("%pgmonkey BEGIN")
+    connected.run(f"%pgmonkey INSERT INTO {table} VALUES (1)")
+    error = connected.error("%pgmonkey SELECT nothing")
+    assert error.detail[-1].endswith("is aborted; end it with %pgmonkey ROLLBACK")
+    assert "cell [" in error.detail[-1]
+    error = connected.error("%pgmonkey SELECT 1")
+    assert isinstance(error, SQLError)
+    assert error.sqlstate == "25P02"
+    assert "end it with %pgmonkey ROLLBACK" in error.detail[-1]
+    assert in_use(connected) == 1
+    connected.run("%pgmonkey ROLLBACK")
+    assert connected.run("%pgmonkey SELECT 1 AS x")["x"].to_list() == [1]
+    assert server.query(f"SELECT * FROM {table}") == []
+
+
+def test_a_transaction_whose_connection_died_is_reported_and_not_replaced(
+    connected: Shell, server: Server, table: str
+) -> None:
+    connected.run("%pgmonkey BEGIN")
+    pid = connected.run(f"%%pgmonkey\nINSERT INTO {table} VALUES (1);\nSELECT pg_backend_pid() AS pid")["pid"][0]
+    server.query(f"SELECT pg_terminate_backend({pid}, 5000)")
+    error = connected.error(f"%pgmonkey INSERT INTO {table} VALUES (2)")
+    assert isinstance(error, SQLError)
+    assert server.query(f"SELECT * FROM {table}") == []
+    assert connected.run("%pgmonkey SELECT 1 AS x")["x"].to_list() == [1]
+    assert "transaction" not in connected.footer
+    assert in_use(connected) == 0
+
+
+def test_in_charge_each_statement_is_its_own(connected: Shell, server: Server, table: str) -> None:
+    connected.run(f"%%pgmonkey\nBEGIN; INSERT INTO {table} VALUES (1); COMMIT;\nVACUUM {table};")
+    connected.error(f"%%pgmonkey\nBEGIN; INSERT INTO {table} VALUES (2); COMMIT;\nSELECT nothing")
+    assert server.query(f"SELECT n FROM {table} ORDER BY n") == [(1,), (2,)]
+    connected.run(f"%%pgmonkey --autocommit\nVACUUM {table};\nVACUUM {table};")
+    assert in_use(connected) == 0
+
+
+@pytest.mark.parametrize(
+    "option", ["--read-only", "--rollback", "--timeout 5", "--isolation serializable", "--autocommit"]
+)
+def test_options_of_a_cells_own_transaction_are_refused_inside_another(connected: Shell, option: str) -> None:
+    connected.run("%pgmonkey BEGIN")
+    error = connected.error(f"%pgmonkey {option} SELECT 1")
+    assert isinstance(error, RequestError)
+    assert "inside of an open transaction" in str(error)
+    assert connected.run("%pgmonkey SELECT 1 AS x")["x"].to_list() == [1]
+    connected.run("%pgmonkey ROLLBACK")
+
+
+def test_disconnecting_rolls_an_open_transaction_back(connected: Shell, server: Server, table: str) -> None:
+    connected.run("%pgmonkey BEGIN")
+    connected.run(f"%pgmonkey INSERT INTO {table} VALUES (1)")
+    connected.run("%pgmonkey disconnect")
+    until(
+        lambda: server.query("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'") == [(0,)]
+    )
+    assert server.query(f"SELECT * FROM {table}") == []
+
+
+def test_what_a_transaction_has_left_on_the_session_is_gone_afterwards(connected: Shell) -> None:
+    connected.run("%pgmonkey BEGIN")
+    connected.run("%pgmonkey SET work_mem = '77kB'")
+    connected.run("%pgmonkey COMMIT")
+    for _ in range(4):
+        assert connected.run("%pgmonkey SHOW work_mem")["work_mem"][0] != "77kB"
