@@ -25,7 +25,6 @@ import logging
 import threading
 import time
 import weakref
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -152,7 +151,6 @@ class _Counting:
         self._backing_off: set[Any] = set()
         self._shrinker: Any = None
         self._one_at_a_time: Any = threading.Lock()
-        self._in_foreground: Any = threading.Lock()
         self._in_flight: list[_Attempt] = []
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
         self._gate = threading.Lock()
@@ -352,22 +350,18 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
             self._resume(task)
 
     def connect_now(self, timeout: float) -> None:
-        """Connect here and now in place of an attempt that pauses or hangs, if there is one.
-
-        Raises psycopg.Error: of this attempt, or of another borrower's that began after this call.
-        """
-        asked_at = time.monotonic()
-        with self._in_foreground:
-            self._watch.spare_repetition(asked_at)
-            with self._lock:
-                task = self._taken_over()
-            if task is None:
-                return
-            try:
-                conn = self._connect(timeout)
-            except BaseException:
-                self.schedule_task(task, IMPATIENT_PAUSE_S)
-                raise
+        """Connect here and now in place of an attempt that pauses or hangs, if there is one. Raises psycopg.Error."""
+        with self._lock:
+            task = self._taken_over()
+        if task is None:
+            return
+        try:
+            conn = self._connect(timeout)
+        except _Abandoned:
+            return  # another borrower has taken this one's place
+        except BaseException:
+            self.schedule_task(task, IMPATIENT_PAUSE_S)
+            raise
         with self._lock:
             self._growing = self._growing and not task.growing
         self._add_to_pool(conn)
@@ -390,26 +384,28 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
             task.tick()
 
     def _connect(self, timeout: float | None = None) -> Any:
+        # Whoever waits for this very attempt (and says for how long) does not queue behind one that may hang.
+        if self._watch.proven or timeout:
+            return self._attempt(timeout)
+        with self._one_at_a_time:
+            self._spare_repetition()
+            return self._attempt(timeout)
+
+    def _attempt(self, timeout: float | None) -> Any:
         attempt = self._begun()
         try:
-            # Whoever waits for this very attempt (and says for how long) does not queue behind one that may hang.
-            with nullcontext() if self._watch.proven or timeout else self._one_at_a_time:
-                if not timeout:
-                    self._spare_repetition()
-                conn = super()._connect(timeout)
-                self._watch.succeeded(conn)
+            conn = super()._connect(timeout)
         except psycopg.Error as error:
             with self._lock:
                 counts = self._ended(attempt)
-                spared = isinstance(error, _SameFailure)
-                refused = self._refused(attempt) if counts and not spared else []
+                refused = self._refused(attempt) if counts else []
             if not counts:
                 raise _Abandoned from error
-            if not spared:
-                self._watch.failed(error, attempt.began_at)
+            self._watch.failed(error, attempt.began_at)
             for client in refused:
                 client.fail(_refusal(error))
             raise
+        self._watch.succeeded(conn)
         with self._lock:
             counts = self._ended(attempt)
             self._known.add(conn)
@@ -504,7 +500,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
         self._resets = resets
         super().__init__(**arguments)
         self._lock = _GatedLock(self._gate)
-        self._one_at_a_time, self._in_foreground = asyncio.Lock(), asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
 
     async def resize(self, min_size: int, max_size: int | None = None) -> None:
         """Take new sizes now: close the surplus, open what is missing, for those who wait too."""
@@ -545,22 +541,18 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             await self._resume(task)
 
     async def connect_now(self, timeout: float) -> None:
-        """Connect here and now in place of an attempt that pauses or hangs, if there is one.
-
-        Raises psycopg.Error: of this attempt, or of another borrower's that began after this call.
-        """
-        asked_at = time.monotonic()
-        async with self._in_foreground:
-            self._watch.spare_repetition(asked_at)
-            async with self._lock:
-                task = self._taken_over()
-            if task is None:
-                return
-            try:
-                conn = await self._connect(timeout)
-            except BaseException:
-                await self.schedule_task(task, IMPATIENT_PAUSE_S)
-                raise
+        """Connect here and now in place of an attempt that pauses or hangs, if there is one. Raises psycopg.Error."""
+        async with self._lock:
+            task = self._taken_over()
+        if task is None:
+            return
+        try:
+            conn = await self._connect(timeout)
+        except _Abandoned:
+            return  # another borrower has taken this one's place
+        except BaseException:
+            await self.schedule_task(task, IMPATIENT_PAUSE_S)
+            raise
         async with self._lock:
             self._growing = self._growing and not task.growing
         await self._add_to_pool(conn)
@@ -587,26 +579,28 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             await task.tick()
 
     async def _connect(self, timeout: float | None = None) -> Any:
+        # See the sync twin for why.
+        if self._watch.proven or timeout:
+            return await self._attempt(timeout)
+        async with self._one_at_a_time:
+            self._spare_repetition()
+            return await self._attempt(timeout)
+
+    async def _attempt(self, timeout: float | None) -> Any:
         attempt = self._begun()
         try:
-            # See the sync twin for why.
-            async with nullcontext() if self._watch.proven or timeout else self._one_at_a_time:
-                if not timeout:
-                    self._spare_repetition()
-                conn = await super()._connect(timeout)
-                self._watch.succeeded(conn)
+            conn = await super()._connect(timeout)
         except psycopg.Error as error:
             async with self._lock:
                 counts = self._ended(attempt)
-                spared = isinstance(error, _SameFailure)
-                refused = self._refused(attempt) if counts and not spared else []
+                refused = self._refused(attempt) if counts else []
             if not counts:
                 raise _Abandoned from error
-            if not spared:
-                self._watch.failed(error, attempt.began_at)
+            self._watch.failed(error, attempt.began_at)
             for client in refused:
                 await client.fail(_refusal(error))
             raise
+        self._watch.succeeded(conn)
         async with self._lock:
             counts = self._ended(attempt)
             self._known.add(conn)
