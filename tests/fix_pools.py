@@ -123,3 +123,15 @@ def until(condition: Any, seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.02)
+
+
+def run_borrow(kind: Kind, pool: Any, timeout: float) -> None:
+    """Borrow and give back."""
+    if kind.connection_type == "pool":
+        pool.give_back(pool.borrow(timeout=timeout))
+    else:
+
+        async def errand() -> None:
+            await pool.give_back(await pool.borrow(timeout=timeout))
+
+        asyncio.run(errand())

@@ -36,10 +36,8 @@ class Request:
     rollback: bool = False
 
     def __post_init__(self) -> None:
-        of_a_transaction = {"isolation": self.isolation, "read-only": self.read_only, "rollback": self.rollback}
-        given = [f"--{name}" for name, value in of_a_transaction.items() if value]
-        if self.autocommit and given:
-            raise RequestError(f"{' and '.join(given)} belong to a transaction, and --autocommit asks for none")
+        if self.autocommit and self.own_terms:
+            raise RequestError(f"{self.own_terms} belong to a transaction, and --autocommit asks for none")
         if self.own_terms and (control := self.control):
             raise RequestError(
                 f"{self.own_terms} hold for the cell's own transaction, which {control} would end; leave out one of "

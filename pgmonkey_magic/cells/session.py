@@ -154,14 +154,24 @@ class Session:
         for known in self._pools.values():
             if known.pool is pool and name in (None, known.name):
                 return known, identity
+        if name in self._pools and self.keep_of(self._pools[name].pool).lease is not None:
+            raise RequestError(
+                f"a transaction is open on pool {name}; end it with %pgmonkey COMMIT or ROLLBACK before the name means "
+                "another pool"
+            )
         named = NamedPool(name or self._free_name(pool), pool)
         self._pools[named.name] = named
         return named, identity
 
     def _follow(self, pool: PGPool | PGAsyncPool) -> None:
-        """Let the names of a pool whose file has changed mean the pool of its new content."""
+        """Let the names of a pool whose file has changed mean the pool of its new content.
+
+        Not while this notebook has a transaction open on it, which nobody could end any more.
+        """
         for name, known in self._pools.items():
             former = known.pool
+            if self.keep_of(former).lease is not None:
+                continue
             if former.retired and former.config.source == pool.config.source and type(former) is type(pool):
                 self._pools[name] = NamedPool(name, pool)
 

@@ -60,10 +60,6 @@ class Token:
         """Whether the server skips it."""
         return self.kind in (Kind.SPACE, Kind.COMMENT)
 
-    def is_word(self, *words: str) -> bool:
-        """Tell whether it is one of these keywords (given in lower case)."""
-        return self.kind is Kind.WORD and self.text.lower() in words
-
 
 # A name may hold any character beyond ASCII; digits and dollars only after the first.
 _BLANK = r"[ \t\n\r\f\v]"  # these and no others: a no-break space is a letter of a name

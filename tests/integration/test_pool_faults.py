@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from fix_pools import Kind, in_threads, until
+from fix_pools import Kind, in_threads, run_borrow, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
@@ -61,17 +61,6 @@ def borrowable(kind: Kind, pool: Any, count: int) -> None:
     finally:
         let_go(end, threads)
     until(lambda: pool.occupancy.in_use == 0)
-
-
-def run_borrow(kind: Kind, pool: Any, timeout: float) -> None:
-    if kind.connection_type == "pool":
-        pool.give_back(pool.borrow(timeout=timeout))
-    else:
-
-        async def errand() -> None:
-            await pool.give_back(await pool.borrow(timeout=timeout))
-
-        asyncio.run(errand())
 
 
 def backends(server: Any, name: str) -> list[int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from fix_pools import Kind, in_threads, until
+from fix_pools import Kind, in_threads, run_borrow, until
 from psycopg.conninfo import conninfo_to_dict
 
 from pgmonkey_magic import PGConnectionManager, PoolUnavailable
@@ -32,18 +32,6 @@ OLD_ENOUGH_S = 0.6
 def through(proxy: Proxy, server: Any, **settings: Any) -> dict[str, Any]:
     """Return the configuration of the test server behind the proxy."""
     return server.config(host="127.0.0.1", port=proxy.port, sslmode="disable", gssencmode="disable", **settings)
-
-
-def run_borrow(kind: Kind, pool: Any, timeout: float) -> None:
-    """Borrow and give back."""
-    if kind.connection_type == "pool":
-        pool.give_back(pool.borrow(timeout=timeout))
-    else:
-
-        async def errand() -> None:
-            await pool.give_back(await pool.borrow(timeout=timeout))
-
-        asyncio.run(errand())
 
 
 def borrow_all(kind: Kind, pool: Any, count: int, timeout: float = 5) -> None:

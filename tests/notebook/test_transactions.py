@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from fix_notebook import Shell
 from fix_pools import until
 from fix_server import Server
@@ -97,6 +100,22 @@ def test_disconnecting_rolls_an_open_transaction_back(connected: Shell, server: 
         lambda: server.query("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'") == [(0,)]
     )
     assert server.query(f"SELECT * FROM {table}") == []
+
+
+def test_no_name_leaves_a_pool_with_an_open_transaction(
+    connected: Shell, server: Server, table: str, config_file: Path
+) -> None:
+    connected.run("%pgmonkey BEGIN")
+    connected.run(f"%pgmonkey INSERT INTO {table} VALUES (1)")
+    kind = connected.run("%pgmonkey pools")["type"][0]
+    content = yaml.safe_load(config_file.read_text())
+    content[f"{kind}_settings"] = {"min_size": 1, "max_size": 7}
+    config_file.write_text(yaml.safe_dump(content))
+    error = connected.error(f"%pgmonkey connect {config_file} --as test -t {kind}")
+    assert "a transaction is open on pool test" in str(error)
+    connected.run("%pgmonkey use test")
+    connected.run("%pgmonkey COMMIT")
+    assert server.query(f"SELECT * FROM {table}") == [(1,)]
 
 
 def test_what_a_transaction_has_left_on_the_session_is_gone_afterwards(connected: Shell) -> None:
