@@ -1,7 +1,8 @@
 """PostgreSQL in a notebook over a real connection pool.
 
 In a notebook: `%load_ext pgmonkey_magic`, then `%pgmonkey demo` or `%pgmonkey connect FILE`, then `%%pgmonkey` cells.
-In a program: `from pgmonkey_magic import PGConnectionManager`.
+In a program: `from pgmonkey_magic import PGConnectionManager`, or `pgmonkey_magic.run(sql)` and
+`await pgmonkey_magic.query(sql)`, which are a cell without its magic.
 
 Importing this package imports neither pandas nor IPython; the public names load what they need when they are used.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from pgmonkey_magic.cells import Job, query, run
     from pgmonkey_magic.config import load_config, redact_config, resolve_env_vars
     from pgmonkey_magic.errors import (
         CellInterrupted,
@@ -32,18 +34,22 @@ __all__ = [
     "ConfigError",
     "DemoError",
     "EnvInterpolationError",
+    "Job",
     "PGConnectionManager",
     "PgMonkeyError",
     "PoolUnavailable",
     "RequestError",
     "SQLError",
     "load_config",
+    "query",
     "redact_config",
     "resolve_env_vars",
+    "run",
 ]
 
 _ROOMS = {
     **dict.fromkeys(("load_config", "redact_config", "resolve_env_vars"), "config"),
+    **dict.fromkeys(("Job", "query", "run"), "cells"),
     **dict.fromkeys(("PGConnectionManager", "PoolUnavailable"), "pools"),
 }
 

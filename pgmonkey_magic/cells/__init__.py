@@ -1,14 +1,22 @@
 """A cell as a value: Request → Job → Result. No IPython, no widgets; nothing here prints."""
 
 from pgmonkey_magic.cells.binding import described
+from pgmonkey_magic.cells.copying import CopyIn, CopyOut
+from pgmonkey_magic.cells.direct import Direct, query, run
 from pgmonkey_magic.cells.job import Cancelled, Job, JobState
 from pgmonkey_magic.cells.request import Request
 from pgmonkey_magic.cells.result import CommandResult, Result, ResultSets, Timings
 from pgmonkey_magic.cells.session import NamedPool, Session
+from pgmonkey_magic.cells.ways import AsItIs, FirstRows, Way
 
 __all__ = [
+    "AsItIs",
     "Cancelled",
     "CommandResult",
+    "CopyIn",
+    "CopyOut",
+    "Direct",
+    "FirstRows",
     "Job",
     "JobState",
     "NamedPool",
@@ -17,5 +25,8 @@ __all__ = [
     "ResultSets",
     "Session",
     "Timings",
+    "Way",
     "described",
+    "query",
+    "run",
 ]

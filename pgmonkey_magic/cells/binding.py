@@ -1,16 +1,16 @@
 """Parameters: from Python values to what the server is sent. Values are bound, never pasted.
 
 A cell without parameters goes out byte for byte, in one piece. With parameters each statement is sent by itself,
-because the extended protocol takes one at a time: `:name` becomes a numbered parameter of the protocol, `:'name'` a
-quoted literal (for places where the server takes no parameters, such as CREATE ROLE … PASSWORD), `:"name"` a quoted
-identifier.
+because the extended protocol takes one at a time: `:name` becomes a numbered parameter of the protocol (in COPY, where
+the server takes none, a literal), `:'name'` a quoted literal (for other such places, as CREATE ROLE … PASSWORD),
+`:"name"` a quoted identifier.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -44,6 +44,16 @@ class Command:
     values: tuple[Any, ...] = ()
     origins: tuple[tuple[int, int], ...] = ((0, 0),)
 
+    def after(self, prefix: str) -> Command:
+        """Return the command with *prefix* before it, to which positions in the cell's SQL are blind."""
+        first = self.origins[0][1]
+        origins = ((0, first - len(prefix)), *((sent + len(prefix), written) for sent, written in self.origins))
+        return replace(self, text=prefix + self.text, origins=origins)
+
+    def replaced(self, text: str) -> Command:
+        """Return a command without parameters in this one's place."""
+        return Command(text, origins=self.origins[:1])
+
     def position_in_cell(self, position: int) -> int:
         """Return where in the cell a character of `text` stands; both count from 1, as the server does."""
         sent, written = max(origin for origin in self.origins if origin[0] <= position - 1)
@@ -66,6 +76,8 @@ def commands(
     for statement in split(sql):
         end = statement.start + len(statement.text)
         inside = [parameter for parameter in parameters if statement.start <= parameter.start < end]
+        if statement.words[:1] == ("copy",):  # the server takes no parameters there
+            inside = [replace(p, form=Form.LITERAL) if p.form is Form.VALUE else p for p in inside]
         found.append(binder.command(statement.start, end, inside))
     return found
 
@@ -185,9 +197,9 @@ def described(request: Request) -> Iterator[str]:
     """Say what would be sent for a request, for `--dry-run`: each statement with its values."""
     if request.opening and not request.control:
         yield request.opening
-    for command in commands(request.sql, request.values, None, one_by_one=request.in_charge):
+    for command in commands(request.sql, request.values, None, one_by_one=request.in_charge or request.way.one_by_one):
         yield command.text.strip("\n")
         for number, (name, value) in enumerate(zip(command.names, command.values, strict=True), 1):
             yield f"  ${number} = :{name} = {value!r}"
     if not request.in_charge:
-        yield "ROLLBACK" if request.rollback else "COMMIT"
+        yield "ROLLBACK" if request.rolls_back else "COMMIT"

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 
-from pgmonkey_magic.cells.binding import Command, bound, commands
+from pgmonkey_magic.cells.binding import bound, commands
+from pgmonkey_magic.cells.ways import Exchange
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import Trace, commit, trace_of
-from pgmonkey_magic.results import Answer, Reader, query
+from pgmonkey_magic.results import Answer, query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,20 +26,10 @@ if TYPE_CHECKING:
     from psycopg.errors import Diagnostic
 
     from pgmonkey_magic.cells.request import Request
-
-Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
+    from pgmonkey_magic.cells.ways import Connection, Statement
 
 MAX_NOTICES = 100
 """Kept per cell; a RAISE NOTICE in a loop must not fill the notebook."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement's outcome: its tag and either the reader of its rows or a row count."""
-
-    tag: str
-    rowcount: int | None
-    reader: Reader | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +41,8 @@ class Transcript:
     fetch_s: float
 
 
-class StatementFailed(Exception):  # noqa: N818 - what happened; worded for people where it is caught
-    """A command of the cell failed."""
-
-    def __init__(self, command: Command, error: psycopg.Error) -> None:
-        super().__init__(command.text)
-        self.command = command
-        self.error = error
-
-
-def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic], None]) -> PQGen[Transcript]:
-    """Run the cell's SQL on a borrowed connection.
+def converse(exchange: Exchange, request: Request, on_notice: Callable[[Diagnostic], None]) -> PQGen[Transcript]:
+    """Run the cell's SQL on a borrowed connection, each command in the request's way.
 
     Where a transaction is open already, or the SQL holds commands that begin or end one, the person is in charge:
     nothing is begun, committed or rolled back but by the SQL. Otherwise the cell is one transaction.
@@ -68,6 +50,7 @@ def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic
     Raises StatementFailed after the rollback; InFailedSqlTransaction where the SQL itself left the transaction aborted
     without an error of its own; RequestError for a value that cannot be sent; CommitLost.
     """
+    conn = exchange.conn
     pgconn = conn.pgconn
     is_open = pgconn.transaction_status != TransactionStatus.IDLE
     if is_open and (request.own_terms or request.autocommit):
@@ -78,23 +61,19 @@ def converse(conn: Connection, request: Request, on_notice: Callable[[Diagnostic
     in_charge = is_open or request.in_charge
     conn.add_notice_handler(on_notice)
     try:
-        pieces = commands(request.sql, request.values, conn, one_by_one=in_charge)
+        pieces = commands(request.sql, request.values, conn, one_by_one=in_charge or request.way.one_by_one)
         sent = [(command, bound(command, conn)) for command in pieces]
         execute_s = fetch_s = 0.0
         statements: list[Statement] = []
         if request.opening and not is_open:
             execute_s += _elapsed((yield from query(pgconn, request.opening.encode())))
         for command, parameters in sent:
-            try:
-                answer = yield from query(pgconn, command.text.encode(conn.info.encoding), parameters)
-            except psycopg.Error as error:
-                raise StatementFailed(command, error) from error
-            execute_s += answer.first_byte_at - answer.sent_at
-            fetch_s += answer.complete_at - answer.first_byte_at
-            # Readers before COMMIT: a SET LOCAL of the time zone is still in force here.
-            statements += (_statement(conn, result) for result in answer.results)
+            part = yield from request.way.run(exchange, command, parameters)
+            execute_s += part.execute_s
+            fetch_s += part.fetch_s
+            statements += part.statements
         if not in_charge and pgconn.transaction_status != TransactionStatus.IDLE:
-            if request.rollback:
+            if request.rolls_back:
                 execute_s += _elapsed((yield from query(pgconn, b"ROLLBACK")))
             else:
                 execute_s += yield from _commit(conn, writes=trace_of(request.sql) is not Trace.NONE)
@@ -120,10 +99,3 @@ def _commit(conn: Connection, *, writes: bool) -> PQGen[float]:
 
 def _elapsed(answer: Answer) -> float:
     return answer.complete_at - answer.sent_at
-
-
-def _statement(conn: Connection, result: Any) -> Statement:
-    tag = (result.command_status or b"").decode()
-    if result.status == ExecStatus.TUPLES_OK:
-        return Statement(tag, result.ntuples, Reader(conn, result))
-    return Statement(tag, result.command_tuples, None)

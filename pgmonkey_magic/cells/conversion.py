@@ -12,6 +12,7 @@ from pgmonkey_magic.errors import RequestError
 if TYPE_CHECKING:
     from pgmonkey_magic.cells.conversation import Transcript
     from pgmonkey_magic.pools import Keep, Occupancy
+    from pgmonkey_magic.results import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +32,24 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], ke
     # PostgreSQL answers an empty statement with a result that has no tag.
     if not any(statement.tag for statement in transcript.statements):
         raise RequestError("the cell holds no SQL statement, only blanks or comments")
-    import pandas as pd  # noqa: F401, PLC0415 - its first import takes a second that is not the conversion's
+    import pandas as pd  # noqa: PLC0415 - before the clock: its first import takes a second
 
     started_at = time.monotonic()
     elapsed_ms = transcript.execute_s * 1000 if len(transcript.statements) == 1 else None
     notes = [f"transaction open {keep.lease.ticket.seconds():.0f} s"] if keep.lease is not None else []
     values: list[Any] = []
+    frames: list[Frame] = []
     for statement in transcript.statements:
-        if statement.reader is None:
+        if statement.content is None:
             values.append(CommandResult(statement.tag, statement.rowcount, elapsed_ms))
         else:
-            frame = statement.reader.frame()
+            frame = statement.content()
+            frames.append(frame)
             values.append(frame.data)
             notes.extend(frame.notes)
     sets = ResultSets(values, [statement.tag for statement in transcript.statements])
-    frames = [value for value in sets if not isinstance(value, CommandResult)]
     result = Result(
-        value=frames[0] if len(frames) == 1 else sets[0] if len(sets) == 1 else sets,
+        value=frames[0].data if len(frames) == 1 else sets[0] if len(sets) == 1 else sets,
         sets=sets,
         timings=Timings(
             wait_ms=borrow.wait_s * 1000,
@@ -61,5 +63,6 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], ke
         notices=notices,
     )
     for frame in frames:
-        frame.attrs["pgmonkey"] = result.attributes(len(frame))
+        if isinstance(frame.data, pd.DataFrame):  # a plan is none
+            frame.data.attrs["pgmonkey"] = result.attributes(len(frame.data), truncated=frame.truncated)
     return result

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import queue
 import threading
 import time
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgmonkey_magic.cells import sqlerror
-from pgmonkey_magic.cells.conversation import MAX_NOTICES, StatementFailed, Transcript, converse
+from pgmonkey_magic.cells.conversation import MAX_NOTICES, Transcript, converse
 from pgmonkey_magic.cells.conversion import Borrow, convert
+from pgmonkey_magic.cells.progress import Progress, Stopped
+from pgmonkey_magic.cells.ways import Exchange, StatementFailed
 from pgmonkey_magic.errors import PgMonkeyError, RequestError
 from pgmonkey_magic.pools import CommitLost, Keep, Terms, transaction_outcome
 from pgmonkey_magic.results import CopyRefused
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
     from pgmonkey_magic.pools import Lease, PGAsyncPool, PGPool
 
 CANCEL_TIMEOUT_S = 1.0
-"""How long the server's answer to a cancel request is waited for; a person expects Ctrl-C to end within two."""
+"""How long the server's answer to a cancel request is waited for."""
+CANCEL_ATTEMPTS, AFTER_CANCEL_S = 4, 0.4
+"""How often a cancellation is asked for, and how long its effect is waited for: a request that reaches the server
+between two statements is lost, and a person expects an end within two seconds."""
 
 _numbers = itertools.count(1)
 
@@ -63,23 +68,30 @@ class JobState(StrEnum):
 class Job:
     """A running or finished cell; `Job.start` begins one. Its methods may be called from any thread.
 
-    `id` counts up within the process; `notices` are the server's messages so far, as `SEVERITY: text`, at most 100.
+    `id` counts up within the process. `await job` and `job.result()` give the cell's value. `notices` are the server's
+    messages so far, as `SEVERITY: text`, at most 100; `progress` tells what has travelled; `backend_pid` is the server
+    process that runs it, None while none does.
     """
 
     def __init__(self, request: Request, pool: PGPool | PGAsyncPool, pool_name: str, keep: Keep) -> None:
         self.id = next(_numbers)
         self.request = request
+        self.pool = pool
+        self.pool_name = pool_name
         self.state = JobState.WAITING
         self.notices: list[str] = []
         self.notices_dropped = 0
-        self._pool = pool
-        self._pool_name = pool_name
+        self.progress = Progress()
+        self.backend_pid: int | None = None
         self._keep = keep
         self._future: Future[Result] = Future()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._lease: Lease[Any] | None = None
         self._cancelled = False
         self._borrow: Borrow | None = None
+        self._started_at = time.monotonic()
+        self._ended_at: float | None = None
 
     @classmethod
     def start(cls, request: Request, pool: PGPool | PGAsyncPool, pool_name: str, keep: Keep | None = None) -> Job:
@@ -91,36 +103,71 @@ class Job:
         threading.Thread(target=job._run, name=f"pgmonkey-job-{job.id}", daemon=True).start()
         return job
 
-    def result(self, timeout: float | None = None) -> Result:
-        """Wait for the end. Raises what the job raised, or TimeoutError; the job goes on after that."""
-        try:
-            return self._future.result(timeout)
-        except FutureTimeoutError:
-            raise TimeoutError(f"job {self.id} is still {self.state} after {timeout:g} s") from None
+    # -- waiting for it ---------------------------------------------------------------------------------------
 
-    def __await__(self) -> Generator[Any, None, Result]:
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end, at most *timeout* seconds; tell whether the job has ended.
+
+        An interrupt may leave it at any step: it waits on a queue, whose wait holds no Python lock.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.done():
+            # The bell rings once for any number of waiters, so each looks again after a while.
+            step = 0.1 if deadline is None else min(0.1, deadline - time.monotonic())
+            if step <= 0:
+                return self.done()
+            with suppress(queue.Empty):
+                self._bell.get(timeout=step)
+        return True
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the end and return the cell's value. Raises what the job raised, or TimeoutError; it then goes on.
+
+        The value is a DataFrame, a CommandResult, or ResultSets of several.
+        """
+        return self.outcome(timeout).value
+
+    def outcome(self, timeout: float | None = None) -> Result:
+        """Do the same and return the whole account: value, timings, notes, notices."""
+        if not self.wait(timeout):
+            raise TimeoutError(f"job {self.id} is still {self.state} after {timeout:g} s")
+        return self._future.result()
+
+    def __await__(self) -> Generator[Any, None, Any]:
         # Shielded: giving up the wait is not cancelling the job.
-        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
+        return (yield from asyncio.shield(asyncio.wrap_future(self._future)).__await__()).value
 
     def done(self) -> bool:
         """Tell whether the job has ended, one way or another."""
-        return self._future.done()
+        return self._ended_at is not None
 
-    def cancel(self) -> None:
-        """Cancel: leave the queue, or have the server stop the statement and roll back.
+    @property
+    def seconds(self) -> float:
+        """How long it has run, waiting included; once it has ended, how long it did."""
+        return (self._ended_at or time.monotonic()) - self._started_at
 
-        Returns when the server has taken the request, at most about a second later; `result` then raises Cancelled,
-        unless the job had already committed. A request that reaches the server between two statements is lost, so ask
-        again while the job is not done.
+    def cancel(self) -> bool:
+        """Leave the queue, or have the server stop the statement and roll back; tell whether the job has ended.
+
+        Returns within about two seconds. `result` then raises Cancelled, unless the job had already committed. False
+        means that the server does not answer: the connection is closed as soon as it does.
         """
+        for _ in range(CANCEL_ATTEMPTS):
+            self._ask_to_cancel()
+            if self.wait(AFTER_CANCEL_S):
+                return True
+        return False
+
+    def _ask_to_cancel(self) -> None:
         with self._lock:
             self._cancelled, lease = True, self._lease
+            self.progress.stopped = True
             if lease is not None:
                 # The statement may end by itself just now: a cancel still on its way must not meet the next borrower.
                 lease.spoiled = True
         if lease is not None:
             with suppress(psycopg.Error):  # out of reach, or closed already because the statement has ended
-                self._pool.cancel(lease, timeout=CANCEL_TIMEOUT_S)
+                self.pool.cancel(lease, timeout=CANCEL_TIMEOUT_S)
         if self.state is JobState.WAITING:
             # Its thread may stay in the queue for a while; it gives back what it gets.
             self._end(JobState.CANCELLED, Cancelled(self.id))
@@ -169,29 +216,33 @@ class Job:
                 self._future.set_exception(outcome)
             else:
                 self._future.set_result(outcome)
+            self._ended_at = time.monotonic()
+        self._bell.put(None)
 
     def _talk(self) -> Transcript:
         requested_at = time.monotonic()
 
         def granted(lease: Lease[Any]) -> None:
             wait_s = time.monotonic() - requested_at
-            self._borrow = Borrow(self._pool_name, self._pool.occupancy, wait_s)
+            self._borrow = Borrow(self.pool_name, self.pool.occupancy, wait_s)
             with self._lock:
                 if self._cancelled:
                     raise Cancelled(self.id)
                 self._lease = lease
                 self.state = JobState.RUNNING
+            self.backend_pid = lease.conn.pgconn.backend_pid
 
         try:
-            return self._pool.run(self._converse, self._terms(), granted)
+            return self.pool.run(self._converse, self._terms(), granted)
         except CopyRefused as error:
             raise RequestError(
-                "a cell cannot be the other end of COPY … FROM STDIN or TO STDOUT; use cursor.copy() of psycopg on a "
-                "borrowed connection (`with pool as conn:`)"
+                "COPY has another end here: give the rows of COPY … FROM STDIN by --copy-from, take those of COPY … TO "
+                "STDOUT by --copy-to, each with a path or a name of the notebook"
             ) from error
+        except Stopped as error:
+            raise Cancelled(self.id) from error
         except CommitLost as error:
-            pool = self._pool
-            outcome = transaction_outcome(pool.config, pool.connection_type, error)
+            outcome = transaction_outcome(self.pool.config, self.pool.connection_type, error)
             raise sqlerror.commit_lost(self.request, outcome) from error.__cause__
         except PgMonkeyError:
             raise
@@ -213,10 +264,10 @@ class Job:
 
     def _converse(self, conn: Any) -> PQGen[Transcript]:
         try:
-            return (yield from converse(conn, self.request, self._on_notice))
+            return (yield from converse(Exchange(conn, self.progress), self.request, self._on_notice))
         finally:
             with self._lock:
-                self._lease = None
+                self._lease = self.backend_pid = None
 
     def _on_notice(self, diag: Diagnostic) -> None:
         if len(self.notices) < MAX_NOTICES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pgmonkey_magic.cells.ways import AsItIs, Way
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import Holder
 from pgmonkey_magic.sql import split
@@ -22,7 +23,8 @@ class Request:
     `values` are what its parameters mean, by name. `cell` is the notebook's execution count, `wait_s` how long to wait
     for a connection (None: the pool's timeout), `timeout_s` how long a statement may take. The cell is one transaction
     with the given `isolation` (SQL's words), `read_only`, and rolled back at its end where `rollback` says so; or none,
-    with `autocommit`. Raises RequestError where these contradict each other or the SQL.
+    with `autocommit`. `way` says how its statements are run. Raises RequestError where these contradict each other or
+    the SQL.
     """
 
     sql: str
@@ -34,6 +36,7 @@ class Request:
     isolation: str | None = None
     read_only: bool = False
     rollback: bool = False
+    way: Way = field(default_factory=AsItIs)
 
     def __post_init__(self) -> None:
         if self.autocommit and self.own_terms:
@@ -51,9 +54,15 @@ class Request:
             "--isolation": self.isolation,
             "--read-only": self.read_only,
             "--rollback": self.rollback,
+            self.way.option: self.way.rolls_back,
             "--timeout": self.timeout_s is not None and not self.autocommit,
         }
         return " and ".join(name for name, value in given.items() if value)
+
+    @property
+    def rolls_back(self) -> bool:
+        """Whether the cell's transaction is rolled back at its end."""
+        return self.rollback or self.way.rolls_back
 
     @property
     def control(self) -> str | None:

@@ -72,12 +72,12 @@ class Result:
     notes: tuple[str, ...]
     notices: tuple[str, ...]
 
-    def attributes(self, rows: int) -> dict[str, Any]:
+    def attributes(self, rows: int, *, truncated: bool) -> dict[str, Any]:
         """Return the plain dict for `DataFrame.attrs["pgmonkey"]`."""
         return {
             "pool": self.pool_name,
             "rows": rows,
-            "truncated": False,
+            "truncated": truncated,
             "timings": {**asdict(self.timings), "total_ms": self.timings.total_ms},
             "notices": list(self.notices),
             "notes": list(self.notes),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import weakref
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pgmonkey_magic.cells.job import Job
 from pgmonkey_magic.config import CONNECTION_TYPES, Config, parse_config, read_config
 from pgmonkey_magic.errors import RequestError, SQLError
 from pgmonkey_magic.pools import (
@@ -23,6 +25,8 @@ from pgmonkey_magic.pools import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pgmonkey_magic.cells.request import Request
 
 DEFAULT_FILE = "pgmonkey_config.yaml"
 POOLED = {"normal": "pool", "pool": "pool", "async": "async_pool", "async_pool": "async_pool"}
@@ -47,6 +51,8 @@ class Session:
         self._pools: dict[str, NamedPool] = {}
         self._keeps: dict[PGPool | PGAsyncPool, Keep] = {}
         self._current: str | None = None
+        # A running job's thread keeps it; a finished one, with its rows, is kept by whoever holds it.
+        self._jobs: weakref.WeakValueDictionary[int, Job] = weakref.WeakValueDictionary()
         self.default_config = ""
 
     def connect_file(
@@ -100,6 +106,23 @@ class Session:
         if kind and named.pool.connection_type != kind:
             return self._opened(named.pool.config, None, kind)[0]
         return named
+
+    def start(self, request: Request, named: NamedPool) -> Job:
+        """Begin to run a request on a pool, in this notebook's open transaction if it has one there."""
+        job = Job.start(request, named.pool, named.name, self.keep_of(named.pool))
+        self._jobs[job.id] = job
+        return job
+
+    def jobs(self) -> list[Job]:
+        """Return the running jobs and the finished ones that the notebook still holds, oldest first."""
+        return [job for _, job in sorted(self._jobs.items())]
+
+    def job(self, number: str) -> Job:
+        """Return the job of that number. Raises RequestError."""
+        if number.isdecimal() and (job := self._jobs.get(int(number))) is not None:
+            return job
+        running = ", ".join(str(job.id) for job in self.jobs() if not job.done()) or "none"
+        raise RequestError(f"there is no job {number!r}; running are: {running}")
 
     def keep_of(self, pool: PGPool | PGAsyncPool) -> Keep:
         """Return the place for the transaction that this notebook has left open on a pool."""

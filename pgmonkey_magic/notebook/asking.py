@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.cells import Request
+from pgmonkey_magic.cells import AsItIs, CopyIn, CopyOut, FirstRows, Request, Way
 from pgmonkey_magic.errors import RequestError
-from pgmonkey_magic.sql import find_parameters
+from pgmonkey_magic.sql import Kind, find_parameters, split, tokens
 
 if TYPE_CHECKING:
     from pgmonkey_magic.notebook.grammar import Options, Query
@@ -35,6 +36,10 @@ class Names:
             f"the parameter :{name} is not defined; "
             + (f"did you mean :{near[0]}?" if near else f"assign {name} = … first, or give -p {name}=…")
         )
+
+    def get(self, name: str, default: Any) -> Any:
+        """Return what the name means, or *default*."""
+        return self.local.get(name, self.notebook.get(name, default))
 
     def evaluate(self, option: str, expression: str) -> Any:
         """Return the value of a Python expression; RequestError with Python's own reason."""
@@ -62,7 +67,68 @@ def asked_for(query: Query, names: Names, cell: int | None) -> Request:
         isolation=_level(options.value("isolation")),
         read_only=options.has("read-only"),
         rollback=options.has("rollback"),
+        way=_way(options, names, sql),
     )
+
+
+def _way(options: Options, names: Names, sql: str) -> Way:
+    """Return how the statements are run; the options that say so exclude each other."""
+    ways: dict[str, Callable[[str], Way]] = {
+        "max-rows": lambda text: FirstRows(_rows(text)),
+        "copy-from": lambda text: CopyIn(_source(text, names, sql)),
+        "copy-to": lambda text: CopyOut(_target(text, names, sql)),
+    }
+    asked = {key: value for key in ways if (value := options.value(key)) is not None}
+    if len(asked) > 1:
+        raise RequestError(f"{' and '.join('--' + key for key in asked)} exclude each other")
+    for key, value in asked.items():
+        return ways[key](value)
+    return AsItIs()
+
+
+def _rows(text: str) -> int:
+    number = text.replace("_", "").replace(",", "")
+    if not number.isdecimal():
+        raise RequestError(f"--max-rows takes a whole number, not {text!r}")
+    return int(number)
+
+
+def _source(text: str, names: Names, sql: str) -> Any:
+    _needs_copy(sql, "--copy-from", "FROM STDIN")
+    source = names.get(text, text)
+    if hasattr(source, "read") or hasattr(source, "columns"):
+        return source
+    if not isinstance(source, str | PathLike):
+        raise RequestError(
+            f"--copy-from {text} is a {type(source).__name__}; it takes a path, an open file or a DataFrame"
+        )
+    if not (path := Path(source).expanduser()).exists():
+        near = get_close_matches(text, [*names.local, *names.notebook], n=1)
+        raise RequestError(
+            f"--copy-from {text}: there is neither such a file nor such a name"
+            + (f"; did you mean {near[0]}?" if near else "")
+        )
+    return path
+
+
+def _target(text: str, names: Names, sql: str) -> Any:
+    _needs_copy(sql, "--copy-to", "TO STDOUT")
+    target = names.get(text, text)
+    if not hasattr(target, "write") and not isinstance(target, str | PathLike):
+        raise RequestError(f"--copy-to {text} is a {type(target).__name__}; it takes a path or an open file")
+    return target
+
+
+def _needs_copy(sql: str, option: str, words: str) -> None:
+    end = words.split()[1].lower()
+    copies = [
+        statement
+        for statement in split(sql)
+        if statement.words[:1] == ("copy",)
+        and any(token.kind is Kind.WORD and token.text.lower() == end for token in tokens(statement.text))
+    ]
+    if len(copies) != 1:
+        raise RequestError(f"{option} is the other end of one COPY … {words}; the cell holds {len(copies) or 'none'}")
 
 
 def _text(query: Query) -> str:

@@ -188,6 +188,34 @@ class Commands:
             raise RequestError("there is no current pool; name one, or see %pgmonkey pools")
         return named
 
+    def _jobs(self, _command: Command) -> pd.DataFrame:
+        import pandas as pd  # noqa: PLC0415
+
+        columns = ["id", "state", "cell", "pool", "seconds", "rows", "MB", "query"]
+        rows = [
+            {
+                "id": job.id,
+                "state": str(job.state),
+                "cell": job.request.holder.who,
+                "pool": job.pool_name,
+                "seconds": round(job.seconds, 1),
+                "rows": job.progress.rows,
+                "MB": round(job.progress.nbytes / 1e6, 1),
+                "query": job.request.holder.query,
+            }
+            for job in self._session.jobs()
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _cancel(self, command: Command) -> None:
+        job = self._session.job(command.arguments[0])
+        if job.done():
+            print(f"job {job.id} had ended before: {job.state}")  # noqa: T201 - the answer to the command
+        elif job.cancel():
+            print(f"job {job.id} has ended: {job.state}")  # noqa: T201
+        else:
+            print(f"job {job.id}: the server does not answer; its connection is closed as soon as it does")  # noqa: T201
+
     def _help(self, command: Command) -> None:
         print(help_text(command.arguments[0] if command.arguments else None))  # noqa: T201
 

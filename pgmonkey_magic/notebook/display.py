@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.cells import CommandResult, Result, ResultSets
+from pgmonkey_magic.cells import CommandResult, Job, JobState, Result, ResultSets
+from pgmonkey_magic.errors import PgMonkeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -60,6 +61,30 @@ def footer(result: Result) -> str:
     )
 
 
+def live_line(job: Job, server: str) -> str:
+    """Return how far a job is, *server* being what the server tells of it; or how it has ended."""
+    parts = [f"job {job.id}", str(job.state), f"{job.seconds:.1f} s"]
+    if job.state is JobState.WAITING:
+        now = job.pool.occupancy
+        parts.append(f"for a connection of pool {job.pool_name}: {now.in_use} of {now.max_size} in use")
+    if job.progress.rows:
+        parts.append(f"{job.progress.rows:,} rows")
+    if job.progress.nbytes:
+        parts.append(f"{job.progress.nbytes / 1e6:,.1f} MB")
+    if server:
+        parts.append(server)
+    if job.done():
+        parts += _end(job)
+    return " · ".join(parts)
+
+
+def _end(job: Job) -> list[str]:
+    try:
+        return _outcomes(job.outcome(0).sets)
+    except PgMonkeyError as error:
+        return [str(error)]
+
+
 def _outcomes(sets: ResultSets) -> list[str]:
     if len(sets) == 1 and not isinstance(frame := sets[0], CommandResult):
         rows = len(frame)
@@ -94,8 +119,9 @@ def result_sets_html(sets: ResultSets) -> str:
     return "".join(parts)
 
 
-def register_formatters(shell: InteractiveShell) -> None:
-    """Teach IPython how ResultSets look."""
+def register_formatters(shell: InteractiveShell, show_job: Callable[[Job], None]) -> None:
+    """Teach IPython how ResultSets look, and that a Job shows itself."""
     formatters: Any = shell.display_formatter
+    formatters.ipython_display_formatter.for_type(Job, show_job)
     formatters.formatters["text/html"].for_type(ResultSets, result_sets_html)
     formatters.formatters["text/plain"].for_type(ResultSets, lambda sets, printer, _cycle: printer.text(repr(sets)))

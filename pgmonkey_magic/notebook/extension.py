@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.notebook.display import register_formatters
+from pgmonkey_magic.notebook.live import LiveJobs
 from pgmonkey_magic.notebook.magics import PgMonkey
 from pgmonkey_magic.pools import clear_cache, reclaim
 
@@ -24,7 +25,7 @@ def load(shell: InteractiveShell) -> None:
     manager: Any = shell.magics_manager
     if PgMonkey.__name__ not in manager.registry:
         shell.register_magics(PgMonkey)
-        register_formatters(shell)
+        register_formatters(shell, LiveJobs().show)
     magics: PgMonkey = manager.registry[PgMonkey.__name__]
     manager.magics["line"][NAME] = manager.magics["cell"][NAME] = magics.pgmonkey
     _stop_listening(shell, magics)

@@ -97,6 +97,12 @@ CELL_OPTIONS = (
     Option(("-p", "--param"), "NAME=EXPR", "what :name means, as a Python expression; may be repeated", repeats=True),
     Option(("--params",), "DICT", "what the parameters mean, as an expression for a dict"),
     Option(("-f", "--file"), "PATH", "the SQL of a file"),
+    Option(("-n", "--max-rows"), "N", "stop after N rows of each query and say so"),
+    Option(("-b", "--background"), None, "return a Job at once: await it, or see the words jobs and cancel"),
+    Option(
+        ("--copy-from",), "PATH_OR_NAME", "the rows of COPY … FROM STDIN: a file, or a DataFrame's or open file's name"
+    ),
+    Option(("--copy-to",), "PATH_OR_NAME", "where the rows of COPY … TO STDOUT go: a file, or an open file's name"),
     Option(("--timeout",), "SEC", "the most that a statement of the cell may take"),
     Option(("--read-only",), None, "the cell may write nothing"),
     Option(("--isolation",), "LEVEL", "read-committed, repeatable-read or serializable"),
@@ -152,6 +158,8 @@ SUBCOMMANDS = {
             (Option(("--processes",), "N", "how many processes will each have such a pool (default 1)"),),
             (0, 1),
         ),
+        Subcommand("jobs", "jobs", "what runs, in the background or not, as a DataFrame"),
+        Subcommand("cancel", "cancel ID", "cancel a job: the server stops its statement and rolls back", (), (1, 1)),
         Subcommand("help", "help [WORD]", "this help, or that of one word", (), (0, 1)),
     )
 }

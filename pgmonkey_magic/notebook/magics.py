@@ -12,20 +12,16 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_loca
 from IPython.display import display
 from traitlets import Bool, Enum, Unicode, observe
 
-from pgmonkey_magic.cells import Cancelled, CommandResult, Job, Request, Result, Session, described
+from pgmonkey_magic.cells import Cancelled, CommandResult, Direct, Job, Result, Session, described
 from pgmonkey_magic.errors import CellInterrupted, PgMonkeyError, RequestError, SQLError
 from pgmonkey_magic.notebook import display as show
 from pgmonkey_magic.notebook.asking import Names, asked_for
-from pgmonkey_magic.notebook.commands import Commands
+from pgmonkey_magic.notebook.commands import Commands, help_text
 from pgmonkey_magic.notebook.grammar import Command, Query, near_subcommand, parse_cell, parse_line
+from pgmonkey_magic.notebook.live import follow, is_kernel
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-    from pgmonkey_magic.cells import NamedPool
-
-CANCEL_ATTEMPTS, AFTER_CANCEL_S = 4, 0.4
-"""How often an interrupted cell asks for the cancellation, and how long it waits each time: less than 2 s in all."""
 
 
 @magics_class
@@ -39,7 +35,7 @@ class PgMonkey(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell)
         self._ip = shell  # to a type checker `Magics.shell` may be None
-        self.session = Session()
+        Direct.session = self.session = Session()
         self._commands = Commands(self.session)
         self._footers: list[str] = []
 
@@ -59,20 +55,29 @@ class PgMonkey(Magics):
                 show.shown_lines([*described(request), f"nothing was sent; the pool is {named.name}"], show.PLAN_STYLE)
             )
             return None
-        result = self._run(asked, request, named)
-        return self._deliver(asked, result, is_cell=cell is not None)
+        job = self.session.start(request, named)
+        if asked.options.has("background"):
+            return self._handed_over(asked, job)
+        return self._deliver(asked, self._awaited(asked, job), is_cell=cell is not None)
 
-    def _run(self, query: Query, request: Request, named: NamedPool) -> Result:
-        job = Job.start(request, named.pool, named.name, self.session.keep_of(named.pool))
+    def _handed_over(self, query: Query, job: Job) -> Job | None:
+        self._ip.user_ns["_pg"] = job
+        if query.into:
+            if len(query.into) > 1:
+                raise RequestError("a background job is one value, for one name; job.result() gives its results")
+            self._ip.user_ns[query.into[0]] = job
+            return None
+        return job
+
+    def _awaited(self, query: Query, job: Job) -> Result:
         try:
-            return job.result()
+            if not query.options.has("quiet"):
+                follow(job, in_place=is_kernel(self._ip))
+            return job.outcome()
         except KeyboardInterrupt:
             raise _interrupted(job) from None
         except SQLError as error:
-            raise _with_word_hint(error, request.sql) from error.__cause__
-        finally:
-            if job.notices and not query.options.has("quiet"):
-                display(show.shown_notices(job.all_notices()))
+            raise _with_word_hint(error, job.request.sql) from error.__cause__
 
     def _deliver(self, query: Query, result: Result, *, is_cell: bool) -> Any:
         self._ip.user_ns["_pg"] = result.value
@@ -104,20 +109,21 @@ class PgMonkey(Magics):
         PgMonkeyError.short_errors = change["new"]
 
 
+# What `%pgmonkey?` shows.
+PgMonkey.pgmonkey.__doc__ = f"Run SQL, or carry out a word.\n\n{help_text()}"
+
+
 def _interrupted(job: Job) -> CellInterrupted:
     """Cancel the job, see how it ended, and say so."""
-    for _ in range(CANCEL_ATTEMPTS):
-        job.cancel()
-        try:
-            job.result(timeout=AFTER_CANCEL_S)
-        except TimeoutError:
-            continue
-        except Cancelled:
-            return CellInterrupted("the statement was cancelled and its transaction rolled back")
-        except PgMonkeyError as error:
-            return CellInterrupted(f"while the cell was being cancelled, it failed: {error}")
-        return CellInterrupted("the cell had already committed")
-    return CellInterrupted("the server does not answer; the connection is closed as soon as it does")
+    if not job.cancel():
+        return CellInterrupted("the server does not answer; the connection is closed as soon as it does")
+    try:
+        job.outcome()
+    except Cancelled:
+        return CellInterrupted("the statement was cancelled and its transaction rolled back")
+    except PgMonkeyError as error:
+        return CellInterrupted(f"while the cell was being cancelled, it failed: {error}")
+    return CellInterrupted("the cell had already committed")
 
 
 def _with_word_hint(error: SQLError, sql: str) -> SQLError:

@@ -31,10 +31,15 @@ REFUSALS = (psycopg.Error, ValueError, ArithmeticError)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A DataFrame and what must be said about it."""
+    """A DataFrame and what must be said about it; `truncated` where it holds the first rows only."""
 
     data: pd.DataFrame
     notes: tuple[str, ...]
+    truncated: bool = False
+
+    def first(self, rows: int, why: str) -> Frame:
+        """Return the first *rows* of a longer frame, with a note that says why there are no more."""
+        return Frame(self.data.iloc[:rows], (*self.notes, f"more rows were left out: {why}"), truncated=True)
 
 
 class Reader:

@@ -13,14 +13,14 @@ from __future__ import annotations
 import codecs
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 from psycopg import generators, waiting
 from psycopg.pq import ExecStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn, PGresult
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 
 class CopyRefused(Exception):  # noqa: N818 - a finding about the statement; the cells' floor words it for people
     """The statement was COPY FROM STDIN or TO STDOUT, whose other end nobody plays here."""
+
+
+class CopyEnd(Protocol):
+    """The other end of COPY. Each method may raise CopyRefused, or what reading and writing raises."""
+
+    def data(self) -> Iterator[bytes]:
+        """Give the data of COPY FROM STDIN, in pieces of any size."""
+        ...
+
+    def take(self, data: bytes, /) -> None:
+        """Take one row, or the header, of COPY TO STDOUT."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,16 @@ class Answer:
     first_byte_at: float
     complete_at: float
 
+    @property
+    def execute_s(self) -> float:
+        """Seconds until the server's first byte."""
+        return self.first_byte_at - self.sent_at
+
+    @property
+    def fetch_s(self) -> float:
+        """Seconds from there to its last."""
+        return self.complete_at - self.first_byte_at
+
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
@@ -52,11 +74,13 @@ class Parameters:
     formats: Sequence[int]
 
 
-def query(pgconn: PGconn, statement: bytes, parameters: Parameters | None = None) -> PQGen[Answer]:
+def query(
+    pgconn: PGconn, statement: bytes, parameters: Parameters | None = None, copy_end: CopyEnd | None = None
+) -> PQGen[Answer]:
     """Send *statement*, return every result. With *parameters* it is one statement, sent by the extended protocol.
 
     Raises the psycopg error of the server's SQLSTATE, psycopg.OperationalError where the connection is lost, and
-    CopyRefused, after which the connection is usable.
+    CopyRefused or whatever else *copy_end* raises, after which the connection is usable.
     """
     sent_at = time.monotonic()
     if parameters is None:
@@ -66,7 +90,7 @@ def query(pgconn: PGconn, statement: bytes, parameters: Parameters | None = None
     yield from generators.send(pgconn)
     first_byte_at: float | None = None
     results: list[PGresult] = []
-    copied = False
+    failure: Exception | None = None
     while True:
         while pgconn.is_busy():
             # The driver comes back empty-handed ten times a second, so that Ctrl-C and cancellation find it awake.
@@ -77,30 +101,57 @@ def query(pgconn: PGconn, statement: bytes, parameters: Parameters | None = None
         if (result := pgconn.get_result()) is None:
             break
         if result.status in (ExecStatus.COPY_IN, ExecStatus.COPY_OUT):
-            copied = True
-            yield from _end_copy(pgconn, result.status)
+            failure = (yield from _copy(pgconn, result.status, copy_end)) or failure
         else:
             results.append(result)
     complete_at = time.monotonic()
-    if copied:
-        raise CopyRefused
+    if failure is not None:
+        raise failure
     _raise_failure(pgconn, results)
     return Answer(tuple(results), sent_at, first_byte_at or complete_at, complete_at)
 
 
-def _end_copy(pgconn: PGconn, status: int) -> PQGen[None]:
-    if status == ExecStatus.COPY_IN:
-        pgconn.put_copy_end(b"no data follows")
+def _copy(pgconn: PGconn, status: int, end: CopyEnd | None) -> PQGen[Exception | None]:
+    return (yield from (_copy_in if status == ExecStatus.COPY_IN else _copy_out)(pgconn, end))
+
+
+def _copy_in(pgconn: PGconn, end: CopyEnd | None) -> PQGen[Exception | None]:
+    """Send the data; return why they could not be had, after which the server has been told that none follow."""
+    try:
+        for piece in _refused() if end is None else end.data():
+            pgconn.put_copy_data(piece)
+            yield from generators.send(pgconn)
+    except psycopg.Error:
+        raise
+    except Exception as failure:  # noqa: BLE001 - the protocol goes on to its end, and then `query` raises it
+        pgconn.put_copy_end(b"the data cannot be read")
         yield from generators.send(pgconn)
-        return
+        return failure
+    pgconn.put_copy_end()
+    yield from generators.send(pgconn)
+    return None
+
+
+def _refused() -> Iterator[bytes]:
+    raise CopyRefused
+
+
+def _copy_out(pgconn: PGconn, end: CopyEnd | None) -> PQGen[Exception | None]:
+    """Hand over the data; return why they could not be taken, after which the rest of them is dropped."""
+    failure = CopyRefused() if end is None else None
     while True:
-        size, _ = pgconn.get_copy_data(1)
+        size, data = pgconn.get_copy_data(1)
         if size < 0:
-            return
+            return failure
         if size == 0:
             while not (yield waiting.WAIT_R):
                 continue
             pgconn.consume_input()
+        elif end is not None and failure is None:
+            try:
+                end.take(bytes(data))
+            except Exception as reason:  # noqa: BLE001 - as above
+                failure = reason
 
 
 def _consume(pgconn: PGconn, results: list[PGresult]) -> None:

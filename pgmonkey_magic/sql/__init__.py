@@ -1,7 +1,20 @@
 """The text of SQL, before any server sees it: tokens, parameters, statements. Pure functions of a string."""
 
+from pgmonkey_magic.sql.kinds import CopyFrom, copy_from, only_reads
 from pgmonkey_magic.sql.lexer import Kind, Token, tokens
 from pgmonkey_magic.sql.parameters import Form, Parameter, find_parameters
 from pgmonkey_magic.sql.statements import Statement, split
 
-__all__ = ["Form", "Kind", "Parameter", "Statement", "Token", "find_parameters", "split", "tokens"]
+__all__ = [
+    "CopyFrom",
+    "Form",
+    "Kind",
+    "Parameter",
+    "Statement",
+    "Token",
+    "copy_from",
+    "find_parameters",
+    "only_reads",
+    "split",
+    "tokens",
+]

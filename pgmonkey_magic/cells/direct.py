@@ -1,0 +1,79 @@
+"""`pgmonkey_magic.run` and `await pgmonkey_magic.query`: a cell without the magic, for scripts and functions.
+
+They share the pools of the notebook that the extension is loaded in, and the one that is current there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pgmonkey_magic.cells.job import Job
+from pgmonkey_magic.cells.request import Request
+from pgmonkey_magic.cells.session import Session
+from pgmonkey_magic.cells.ways import AsItIs, FirstRows
+from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.sql import find_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+HOW = ("autocommit", "isolation", "max_rows", "read_only", "rollback", "timeout_s", "wait_s")
+
+
+class Direct:
+    """Where `run` and `query` find their pools; the extension puts the notebook's session there."""
+
+    session = Session()
+
+
+def run(sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path | None = None, **named: Any) -> Any:
+    """Run SQL as a cell does, wait for it, and return its value: a DataFrame, a CommandResult, or ResultSets.
+
+    *params* and the keywords that the SQL holds as `:name` are bound values. *config* is the name of an open pool or a
+    YAML file; otherwise the current pool, or the file of the default places. How it runs: `autocommit`, `read_only`,
+    `rollback` (bool), `isolation` (SQL's words), `max_rows` (int), `timeout_s` (of a statement) and `wait_s` (for a
+    connection), both seconds.
+
+    Raises SQLError, PoolUnavailable, RequestError and ConfigError as a cell does; KeyboardInterrupt cancels.
+    """
+    job = start(sql, params, config=config, **named)
+    try:
+        return job.result()
+    except KeyboardInterrupt:
+        job.cancel()
+        raise
+
+
+async def query(
+    sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path | None = None, **named: Any
+) -> Any:
+    """Do the same as `run` without blocking the event loop; cancelling the task cancels the statement."""
+    job = await asyncio.to_thread(start, sql, params, config=config, **named)
+    try:
+        return await job
+    except asyncio.CancelledError:
+        await asyncio.shield(asyncio.to_thread(job.cancel))
+        raise
+
+
+def start(sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path | None = None, **named: Any) -> Job:
+    """Begin to run SQL in the background and return its Job."""
+    request = _request(sql, dict(params or {}), named)
+    session = Direct.session
+    pool = session.resolve(None if config is None else str(config), None)
+    return session.start(request, pool)
+
+
+def _request(sql: str, values: dict[str, Any], named: dict[str, Any]) -> Request:
+    asked = {parameter.name for parameter in find_parameters(sql)}
+    values |= {name: named.pop(name) for name in [*named] if name in asked}
+    if missing := sorted(asked - values.keys()):
+        raise RequestError(f"the parameter :{missing[0]} is not given; pass {missing[0]}=… or params={{…}}")
+    if unknown := sorted(named.keys() - set(HOW)):
+        raise RequestError(
+            f"{unknown[0]!r} is neither a parameter of the SQL (:{unknown[0]}) nor one of {', '.join(HOW)}"
+        )
+    limit = named.pop("max_rows", None)
+    return Request(sql=sql, values=values, way=AsItIs() if limit is None else FirstRows(limit), **named)

@@ -1,0 +1,159 @@
+"""The ways to run a command of a cell: as it is, its first rows only, its plan instead of its rows.
+
+A request names its way; COPY's are in copying.py. Each is a generator in psycopg's wait protocol, as `converse` is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import psycopg
+from psycopg.pq import ExecStatus, TransactionStatus
+
+from pgmonkey_magic.results import Answer, CopyEnd, Frame, Reader, query
+from pgmonkey_magic.sql import only_reads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg.abc import PQGen
+
+    from pgmonkey_magic.cells.binding import Command
+    from pgmonkey_magic.cells.progress import Progress
+    from pgmonkey_magic.results import Parameters
+
+Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
+
+CURSOR = "pgmonkey_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement's outcome: its tag, how many rows it returned or touched, and what makes a value of its rows.
+
+    `rowcount` is None where the command has none; `content` where it returned no rows.
+    """
+
+    tag: str
+    rowcount: int | None
+    content: Callable[[], Frame] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came back for one command. Durations in seconds."""
+
+    statements: tuple[Statement, ...]
+    execute_s: float
+    fetch_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The two ends of a conversation, and where its progress is told."""
+
+    conn: Connection
+    progress: Progress
+
+
+class StatementFailed(Exception):  # noqa: N818 - what happened; worded for people where it is caught
+    """A command of the cell failed."""
+
+    def __init__(self, command: Command, error: psycopg.Error) -> None:
+        super().__init__(command.text)
+        self.command = command
+        self.error = error
+
+
+class Way(ABC):
+    """How the commands of a cell are run."""
+
+    option: ClassVar[str] = ""
+    """What chooses it, as it is typed."""
+    one_by_one: ClassVar[bool] = True
+    """Whether each statement has to be a command of its own."""
+    rolls_back: ClassVar[bool] = False
+    """Whether the cell's transaction is rolled back at its end."""
+
+    @abstractmethod
+    def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
+        """Run one command. Raises StatementFailed; RequestError for what the way cannot do."""
+
+
+@dataclass(frozen=True)
+class AsItIs(Way):
+    """The command goes out as it was written, and everything that comes back is kept."""
+
+    one_by_one: ClassVar[bool] = False
+
+    def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
+        """Run it."""
+        answer = yield from ask(exchange, command, parameters)
+        # Readers before COMMIT: a SET LOCAL of the time zone is still in force here.
+        return part(answer, tuple(statement(exchange.conn, result) for result in answer.results))
+
+
+@dataclass(frozen=True)
+class FirstRows(Way):
+    """At most `limit` rows of each query, which the server then computes no further."""
+
+    limit: int
+    option: ClassVar[str] = "--max-rows"
+
+    def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
+        """Fetch from a cursor, which needs a transaction; one that is begun for it is committed."""
+        if not only_reads(command.text):
+            whole = yield from AsItIs().run(exchange, command, parameters)
+            return Part(tuple(map(self._cut, whole.statements)), whole.execute_s, whole.fetch_s)
+        pgconn = exchange.conn.pgconn
+        begins = pgconn.transaction_status == TransactionStatus.IDLE
+        if begins:
+            yield from query(pgconn, b"BEGIN")
+        try:
+            declare = command.after(f"DECLARE {CURSOR} NO SCROLL CURSOR FOR ")
+            declared = yield from ask(exchange, declare, parameters)
+            answer = yield from ask(exchange, command.replaced(f"FETCH {self.limit + 1} FROM {CURSOR}"), None)
+            rows = answer.results[0]
+            tag = f"SELECT {min(rows.ntuples, self.limit)}"
+            found = self._cut(Statement(tag, rows.ntuples, Reader(exchange.conn, rows).frame))
+            yield from query(pgconn, f"CLOSE {CURSOR}".encode())
+            if begins:
+                yield from query(pgconn, b"COMMIT")
+        except BaseException:
+            if begins and pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                yield from query(pgconn, b"ROLLBACK")
+            raise
+        waited_s = declared.complete_at - declared.sent_at
+        return Part((found,), waited_s + answer.execute_s, answer.fetch_s)
+
+    def _cut(self, whole: Statement) -> Statement:
+        read, rows = whole.content, whole.rowcount
+        if read is None or rows is None or rows <= self.limit:
+            return whole
+        return Statement(whole.tag, self.limit, lambda: read().first(self.limit, f"--max-rows {self.limit:,}"))
+
+
+def ask(
+    exchange: Exchange, command: Command, parameters: Parameters | None, copy_end: CopyEnd | None = None
+) -> PQGen[Answer]:
+    """Send a command and return the answer. Raises StatementFailed, which knows the command."""
+    conn = exchange.conn
+    try:
+        return (yield from query(conn.pgconn, command.text.encode(conn.info.encoding), parameters, copy_end))
+    except psycopg.Error as error:
+        raise StatementFailed(command, error) from error
+
+
+def part(answer: Answer, statements: tuple[Statement, ...]) -> Part:
+    """Return the statements with the time that their command took."""
+    return Part(statements, answer.execute_s, answer.fetch_s)
+
+
+def statement(conn: Connection, result: Any) -> Statement:
+    """Return what libpq's result of one statement tells."""
+    tag = (result.command_status or b"").decode()
+    if result.status == ExecStatus.TUPLES_OK:
+        return Statement(tag, result.ntuples, Reader(conn, result).frame)
+    return Statement(tag, result.command_tuples, None)
