@@ -13,7 +13,7 @@ from __future__ import annotations
 import codecs
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import psycopg
 from psycopg import generators, waiting
@@ -91,24 +91,50 @@ def query(
     first_byte_at: float | None = None
     results: list[PGresult] = []
     failure: Exception | None = None
-    while True:
-        while pgconn.is_busy():
-            # The driver comes back empty-handed ten times a second, so that Ctrl-C and cancellation find it awake.
-            while not (yield waiting.WAIT_R):
-                continue
-            first_byte_at = first_byte_at or time.monotonic()
-            _consume(pgconn, results)
-        if (result := pgconn.get_result()) is None:
-            break
-        if result.status in (ExecStatus.COPY_IN, ExecStatus.COPY_OUT):
-            failure = (yield from _copy(pgconn, result.status, copy_end)) or failure
-        else:
-            results.append(result)
+    with _Notices(pgconn) as notices:
+        while True:
+            busy = pgconn.is_busy()
+            while busy:
+                # The driver comes back empty-handed ten times a second, so that Ctrl-C and cancellation find it awake.
+                while not (yield waiting.WAIT_R):
+                    continue
+                read_at, heard = time.monotonic(), notices.count
+                _consume(pgconn, results)
+                busy = pgconn.is_busy()
+                if notices.count == heard:  # a notice on the way is no answer yet
+                    first_byte_at = first_byte_at or read_at
+            if (result := pgconn.get_result()) is None:
+                break
+            if result.status in (ExecStatus.COPY_IN, ExecStatus.COPY_OUT):
+                failure = (yield from _copy(pgconn, result.status, copy_end)) or failure
+            else:
+                results.append(result)
     complete_at = time.monotonic()
     if failure is not None:
         raise failure
     _raise_failure(pgconn, results)
     return Answer(tuple(results), sent_at, first_byte_at or complete_at, complete_at)
+
+
+class _Notices:
+    """Counts the server's notices, and passes them on."""
+
+    def __init__(self, pgconn: PGconn) -> None:
+        self.count = 0
+        self._pgconn = pgconn
+        self._handler = pgconn.notice_handler
+
+    def __enter__(self) -> Self:
+        self._pgconn.notice_handler = self._take
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pgconn.notice_handler = self._handler
+
+    def _take(self, result: PGresult) -> None:
+        self.count += 1
+        if self._handler is not None:
+            self._handler(result)
 
 
 def _copy(pgconn: PGconn, status: int, end: CopyEnd | None) -> PQGen[Exception | None]:

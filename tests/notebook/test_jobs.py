@@ -113,6 +113,13 @@ def test_notices_are_there_while_the_statement_runs(connected: Shell) -> None:
     assert job.notices == ["NOTICE: first", "WARNING: second"]
 
 
+def test_the_time_until_a_notice_is_no_end_of_executing(connected: Shell) -> None:
+    connected.run("%%pgmonkey -q\nDO $$ BEGIN RAISE NOTICE 'x'; PERFORM pg_sleep(0.5); END $$; SELECT 1")
+    times = connected["_pg"].attrs["pgmonkey"]["timings"]
+    assert times["execute_ms"] > 400
+    assert times["fetch_ms"] < 400
+
+
 def test_the_server_tells_its_progress(connected: Shell, table: str) -> None:
     connected.run(f"%pgmonkey -q CREATE TABLE {table}_many AS SELECT generate_series(1, 400) AS id")
     connected.run(

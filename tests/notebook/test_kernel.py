@@ -117,6 +117,64 @@ def test_interrupting_a_statement_cancels_it_on_the_server(
     assert "0" in kernel.text("(%pgmonkey pools)['in use'][0]")
 
 
+AT_COMMIT = """
+CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION slow()
+"""
+BUSY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE state <> 'idle' AND application_name <> 'outside' AND backend_type = 'client backend'
+"""
+STEPS = {
+    "wait": "SELECT 1",
+    "execute": "SELECT pg_sleep(60)",
+    "fetch": "SELECT repeat('x', 100) FROM generate_series(1, 100000000)",
+    "first rows": "SELECT pg_sleep(60) FROM generate_series(1, 100)",
+    "copy in": "COPY {table} FROM STDIN",
+    "copy out": "COPY (SELECT repeat('x', 100) FROM generate_series(1, 100000000)) TO STDOUT",
+    "commit": "INSERT INTO {table} VALUES (1)",
+}
+OPTIONS = {"first rows": "-n 5", "copy in": "--copy-from endless", "copy out": "--copy-to /dev/null"}
+
+
+@pytest.mark.parametrize("connection_type", ["pool", "async_pool"])
+def test_an_interrupt_at_each_step_ends_the_cell_and_loses_nothing(
+    kernel: Kernel, server: Server, config_file: Path, table: str, connection_type: str
+) -> None:
+    server.query(AT_COMMIT.format(table=table))
+    kernel.run(LOAD)
+    kernel.run(f"%pgmonkey connect {config_file} -t {connection_type}")
+    kernel.run(
+        "import time\nclass Endless:\n    def read(self, size):\n        time.sleep(0.01); return b'1\\n'\n"
+        "endless = Endless()"
+    )
+    for step, sql in STEPS.items():
+        if step == "wait":  # three jobs hold the three connections
+            kernel.run("jobs = [get_ipython().run_line_magic('pgmonkey', '-b SELECT pg_sleep(60)') for _ in range(3)]")
+        message = kernel.start(f"%%pgmonkey {OPTIONS.get(step, '')}\n{sql.format(table=table)}")
+        time.sleep(1.5)
+        started = time.monotonic()
+        kernel.manager.interrupt_kernel()
+        (error,) = [output for output in kernel.finish(message) if output["type"] == "error"]
+        seconds = time.monotonic() - started
+        assert error["ename"] == "CellInterrupted", (step, error)
+        if step == "wait":
+            kernel.run("for job in jobs: job.cancel()")
+        until(lambda: server.query(BUSY) == [(0,)], 5)
+        print(f"{connection_type:10} {step:10} {seconds:.2f} s · {error['evalue']}")
+        assert seconds < 5, step
+        assert "0" in kernel.text("(%pgmonkey pools)['in use'][0]"), step
+        assert server.query(f"SELECT * FROM {table}") == []
+    kernel.run("pool = get_ipython().magics_manager.registry['PgMonkey'].session.current.pool")
+    three = kernel.text(
+        "jobs = [get_ipython().run_line_magic('pgmonkey', '-b SELECT pg_sleep(1)') for _ in range(3)]\n"
+        "time.sleep(0.7); print(pool.occupancy.in_use, pool.occupancy.waiting)"
+    )
+    assert "3 0" in three
+
+
 def test_interrupting_the_wait_for_a_connection(kernel: Kernel, config_file: Path) -> None:
     kernel.run(LOAD)
     kernel.run(f"%pgmonkey connect {config_file}")
