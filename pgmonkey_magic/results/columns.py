@@ -1,5 +1,8 @@
 """The values of one column → a pandas Series of the type that loses nothing.
 
+Both ways from the server end here: the ordinary one with Python values (`from_values`), the fast one with arrays. Either
+makes a Column, and a Column makes the Series, so that both give the same dtype for the same type.
+
 Integers never pass through float, a boolean with NULLs stays boolean, a time keeps its zone. OIDs are those of
 PostgreSQL's pg_type.dat; they are fixed for built-in types.
 """
@@ -7,94 +10,215 @@ PostgreSQL's pg_type.dat; they are fixed for built-in types.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+
+from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from decimal import Decimal
 
 INTEGERS = {21: "int16", 23: "int32", 20: "int64", 26: "uint32"}
 """smallint, integer, bigint, oid."""
-FLOATS = {700: "float32", 701: "float64", 1700: "float64"}
+NUMERIC = 1700
+FLOATS = {700: "float32", 701: "float64", NUMERIC: "float64"}
 """real, double precision, numeric."""
 BOOLEAN, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL = 16, 1082, 1114, 1184, 1186
 
 _PLAIN_INTERVAL = re.compile(r"(?:(-?\d+) days? ?)?(?:(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+))?)?")
 """IntervalStyle postgres without months and years."""
+TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
+"""pandas' `str`."""
+NAT = np.iinfo(np.int64).min
+"""NaT, in the integers of datetime64 and timedelta64."""
 
 
-def build(oid: int, values: Sequence[Any], name: str, notes: list[str]) -> pd.Series:
-    """Return the column; what could not be given its usual type is an object column, and *notes* says why."""
-    builder = _BUILDERS.get(oid, _text_or_objects)
-    try:
-        return builder(values)
-    except (ValueError, TypeError, OverflowError):
-        if builder is not _intervals:
-            notes.append(f"column {name}: kept as objects, a value does not fit its usual type")
-        else:
-            notes.append(f"column {name}: kept as the server's text, a month has no fixed length")
-        return _objects(values)
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The values of one column, not yet of any dtype of pandas.
+
+    An array of numbers, booleans, datetime64 or timedelta64 (its NULLs NaT), with `nulls` where there are NULLs beside
+    the others; an Arrow array of text or decimals; or a list of objects, in which NULL is None. `zone` is that of a
+    timestamptz, whose array holds UTC.
+    """
+
+    values: np.ndarray | pa.ChunkedArray | list[Any]
+    nulls: np.ndarray | None = None
+    zone: tzinfo | None = None
+
+    def series(self, dtypes: Dtypes = DEFAULT) -> pd.Series:
+        """Return it as the Series that is wanted."""
+        match self.values:
+            case list():
+                return _objects(self.values, dtypes)
+            case pa.ChunkedArray():
+                return _arrow(self.values, dtypes)
+            case _ if dtypes.backend == "pyarrow":
+                return _backed_by_arrow(self._to_arrow())
+            case _ if self.nulls is None or self.values.dtype.kind in "Mm":
+                return self._plain()
+            case _ if dtypes.backend == "numpy":
+                return _numpy_with_nulls(self.values, self.nulls)
+        return pd.Series(_masked(self.values, self.nulls), copy=False)
+
+    def _plain(self) -> pd.Series:
+        series = pd.Series(self.values, copy=False)
+        return series if self.zone is None else series.dt.tz_localize(UTC).dt.tz_convert(self.zone)
+
+    def _to_arrow(self) -> pa.Array:
+        values = self.values
+        if self.zone is not None:
+            return pa.array(values).cast(pa.timestamp("us", tz=str(self.zone)))
+        return pa.array(values, mask=self.nulls)
 
 
-def _objects(values: Sequence[Any]) -> pd.Series:
-    # Filled one by one: numpy would take a column of lists for a table.
+def _masked(values: np.ndarray, nulls: np.ndarray) -> Any:
+    match values.dtype.kind:
+        case "b":
+            return pd.arrays.BooleanArray(values, nulls)
+        case "f":
+            values[nulls] = np.nan
+            return values
+        case _:
+            return pd.arrays.IntegerArray(values, nulls)
+
+
+def _numpy_with_nulls(values: np.ndarray, nulls: np.ndarray) -> pd.Series:
+    if values.dtype.kind == "b":
+        objects = values.astype(object)
+        objects[nulls] = None
+        return pd.Series(objects, dtype=object)
+    floats = values.astype(values.dtype if values.dtype.kind == "f" else np.float64)
+    floats[nulls] = np.nan
+    return pd.Series(floats)
+
+
+def _arrow(values: pa.ChunkedArray, dtypes: Dtypes) -> pd.Series:
+    if dtypes.backend == "pyarrow":
+        return _backed_by_arrow(values)
+    if dtypes.backend == "numpy":
+        return _object_series(values.to_pylist())
+    if pa.types.is_decimal(values.type):
+        return _backed_by_arrow(values)
+    return pd.Series(TEXT.__from_arrow__(values), copy=False)
+
+
+def _backed_by_arrow(values: pa.Array | pa.ChunkedArray) -> pd.Series:
+    return pd.Series(pd.arrays.ArrowExtensionArray(values), copy=False)
+
+
+def _objects(values: list[Any], dtypes: Dtypes) -> pd.Series:
+    if dtypes.backend == "pyarrow":
+        try:
+            array = pa.array(values)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return _object_series(values)  # mixed types, UUID, ranges: Arrow has no type for them
+        if not pa.types.is_null(array.type) and not pa.types.is_struct(array.type):
+            return _backed_by_arrow(array)
+    return _object_series(values)
+
+
+def _object_series(values: Sequence[Any]) -> pd.Series:
+    # Filled as a whole: numpy would take a column of lists for a table.
     array = np.empty(len(values), dtype=object)
     array[:] = values
-    return pd.Series(array, dtype=object)
+    return pd.Series(array, dtype=object, copy=False)
 
 
-def _text_or_objects(values: Sequence[Any]) -> pd.Series:
-    if all(value is None or type(value) is str for value in values):
-        return pd.Series(values, dtype="str")
-    return _objects(values)
+def from_values(oid: int, values: Sequence[Any], name: str, notes: list[str], zone: tzinfo | None = None) -> Column:
+    """Return the column of the Python values that psycopg's loaders gave, in which NULL is None.
+
+    What could not be given its usual type is a column of objects, and *notes* says why.
+    """
+    builder = _BUILDERS.get(oid)
+    if builder is None:
+        return texts_or_objects(oid, values)
+    try:
+        return _zoned(values, zone) if builder is _zoned else builder(values)
+    except (ValueError, TypeError, OverflowError):
+        if oid == INTERVAL:
+            notes.append(f"column {name}: kept as the server's text, a month has no fixed length")
+        else:
+            notes.append(f"column {name}: kept as objects, a value does not fit its usual type")
+        return Column(list(values))
 
 
-def _integers(dtype: str) -> Callable[[Sequence[Any]], pd.Series]:
-    nullable = dtype.replace("u", "U").replace("i", "I", 1)  # int16 → Int16, uint32 → UInt32
-
-    def build_integers(values: Sequence[Any]) -> pd.Series:
-        if None not in values:
-            return pd.Series(np.array(values, dtype=dtype))
-        # A mask beside int values: pandas' own constructor would take a column with None through float.
-        mask = np.array([value is None for value in values], dtype=bool)
-        filled = np.array([0 if value is None else value for value in values], dtype=dtype)
-        array: Any = pd.arrays.IntegerArray(filled, mask)
-        return pd.Series(array, dtype=nullable)
-
-    return build_integers
+def decimal_type(scale: int, before: int) -> pa.DataType | None:
+    """Return the narrowest Arrow decimal with so many digits after the point and before it; None where there is none."""
+    precision = max(scale + before, 1)
+    if precision > 76:
+        return None
+    return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)
 
 
-def _floats(dtype: str) -> Callable[[Sequence[Any]], pd.Series]:
-    def build_floats(values: Sequence[Any]) -> pd.Series:
-        return pd.Series(np.array(values, dtype=dtype))
+def decimals(values: Sequence[Decimal | None], name: str, notes: list[str]) -> Column:
+    """Return numeric values exactly: an Arrow decimal that holds all of them, else objects."""
+    scale = before = 0
+    for value in values:
+        if value is None:
+            continue
+        _, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int):  # NaN, Infinity
+            scale = 77
+            break
+        scale = max(scale, -exponent)
+        before = max(before, len(digits) + exponent if value else 0)
+    kind = decimal_type(scale, before)
+    if kind is not None:
+        return Column(pa.chunked_array([pa.array(values, kind)]))
+    notes.append(UNFIT_DECIMAL.format(name))
+    return Column(list(values))
 
-    return build_floats
+
+UNFIT_DECIMAL = "column {}: kept as objects, a numeric of it does not fit an Arrow decimal"
+NEVER_TEXT = frozenset({17, 114, 3802, 650, 869, 1083, 1266, 2950})
+"""bytea, json, jsonb, cidr, inet, time, timetz, uuid: objects also where all values are NULL, or JSON strings."""
 
 
-def _booleans(values: Sequence[Any]) -> pd.Series:
-    return pd.Series(values, dtype="boolean" if None in values else "bool")
+def texts_or_objects(oid: int, values: Sequence[Any]) -> Column:
+    """Return text where every value is text, but for the types whose values are only text by chance."""
+    if oid not in NEVER_TEXT and all(value is None or type(value) is str for value in values):
+        return Column(pa.chunked_array([pa.array(values, pa.large_string())]))
+    return Column(list(values))
 
 
-def _datetimes(unit: str) -> Callable[[Sequence[Any]], pd.Series]:
-    def build_datetimes(values: Sequence[Any]) -> pd.Series:
+def _numbers(dtype: str, filler: float) -> Callable[[Sequence[Any]], Column]:
+    def build_numbers(values: Sequence[Any]) -> Column:
         _refuse_text(values)
-        return pd.Series(np.array(values, dtype=f"datetime64[{unit}]"))
+        if None not in values:
+            return Column(np.array(values, dtype=dtype))
+        # A mask beside the values: pandas' own constructor would take integers with None through float.
+        nulls = np.array([value is None for value in values], dtype=bool)
+        return Column(np.array([filler if value is None else value for value in values], dtype=dtype), nulls)
+
+    return build_numbers
+
+
+def _datetimes(unit: str) -> Callable[[Sequence[Any]], Column]:
+    def build_datetimes(values: Sequence[Any]) -> Column:
+        _refuse_text(values)
+        return Column(np.array(values, dtype=f"datetime64[{unit}]"))
 
     return build_datetimes
 
 
-def _zoned(values: Sequence[Any]) -> pd.Series:
+def _zoned(values: Sequence[Any], zone: tzinfo | None = None) -> Column:
     _refuse_text(values)
-    zone = next((value.tzinfo for value in values if value is not None), None)
-    moments = pd.to_datetime(pd.Series(values, dtype=object), utc=True).dt.as_unit("us")
-    return moments.dt.tz_convert(zone) if zone is not None else moments
+    zone = zone or next((value.tzinfo for value in values if value is not None), UTC)
+    # Subtracted by numpy, whose years do not end at 9999 as Python's do.
+    local = np.array([None if value is None else value.replace(tzinfo=None) for value in values], "datetime64[us]")
+    offsets = np.array([None if value is None else value.utcoffset() for value in values], "timedelta64[us]")
+    return Column(local - offsets, zone=zone)
 
 
-def _intervals(values: Sequence[Any]) -> pd.Series:
-    return pd.Series(np.array([None if v is None else _timedelta(v) for v in values], dtype="timedelta64[us]"))
+def _intervals(values: Sequence[Any]) -> Column:
+    return Column(np.array([None if v is None else _timedelta(v) for v in values], dtype="timedelta64[us]"))
 
 
 def _timedelta(text: str) -> timedelta:
@@ -112,15 +236,15 @@ def _timedelta(text: str) -> timedelta:
 
 
 def _refuse_text(values: Sequence[Any]) -> None:
-    # numpy and pandas would parse the server's text for a value beyond their range, and get it wrong.
+    # numpy would parse the server's text for a value beyond its range, and get it wrong.
     if any(type(value) is str for value in values):
         raise ValueError
 
 
-_BUILDERS: dict[int, Callable[[Sequence[Any]], pd.Series]] = {
-    **{oid: _integers(dtype) for oid, dtype in INTEGERS.items()},
-    **{oid: _floats(dtype) for oid, dtype in FLOATS.items()},
-    BOOLEAN: _booleans,
+_BUILDERS: dict[int, Callable[..., Column]] = {
+    **{oid: _numbers(dtype, 0) for oid, dtype in INTEGERS.items()},
+    **{oid: _numbers(dtype, float("nan")) for oid, dtype in FLOATS.items()},
+    BOOLEAN: _numbers("bool", False),
     DATE: _datetimes("s"),
     TIMESTAMP: _datetimes("us"),
     TIMESTAMPTZ: _zoned,

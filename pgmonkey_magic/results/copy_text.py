@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import psycopg
+    from psycopg import abc
 
 ROWS_AT_ONCE = 5_000
 _SPECIAL = re.compile(rb"[\\\b\t\n\v\f\r]")
@@ -39,7 +40,7 @@ def copy_text(
         yield b"".join(b"\t".join(row) + b"\n" for row in zip(*columns, strict=True))
 
 
-def _texts(column: Any, transformer: Transformer, adapted: Callable[[Any], Any]) -> list[bytes]:
+def _texts(column: Any, transformer: abc.Transformer, adapted: Callable[[Any], Any]) -> list[bytes]:
     missing = column.isna().tolist()
     return [
         rb"\N" if is_missing else _SPECIAL.sub(_escape, _dumped(adapted(value), transformer))
@@ -47,7 +48,7 @@ def _texts(column: Any, transformer: Transformer, adapted: Callable[[Any], Any])
     ]
 
 
-def _dumped(value: Any, transformer: Transformer) -> bytes:
+def _dumped(value: Any, transformer: abc.Transformer) -> bytes:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         # numpy holds whole numbers beside missing ones as floats, and "1.0" is no integer to the server.
         value = int(value)

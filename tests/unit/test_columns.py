@@ -13,7 +13,8 @@ from pgmonkey_magic.results.frame import unique_names
 
 def build(oid: int, values: list) -> tuple[pd.Series, list[str]]:
     notes: list[str] = []
-    return columns.build(oid, values, "c", notes), notes
+    column = columns.from_values(oid, values, "c", notes)
+    return column.series(), notes
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,218 @@
+"""Rows of COPY BINARY → the cells of one column, over all rows at once.
+
+A row is a 16-bit count of its fields, then for each field a 32-bit length and so many bytes; a length of -1 is NULL, and
+all numbers are big-endian (PostgreSQL's documentation, COPY, "Binary Format"). The next cell of every row is found by
+the lengths of those before it, so a batch is read from left to right.
+
+numpy's fancy indexing costs nearly the same for 4 bytes of each row as for 100. So one look takes the next cells of
+every row as if none of them were NULL; the first column with a NULL in it ends what that look has shown.
+
+No length is trusted: numpy checks each position, and every cell is checked to end where its row allows.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pgmonkey_magic.errors import PgMonkeyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+
+class DecodeError(PgMonkeyError):
+    """The server's binary answer is malformed; no value of it is to be trusted."""
+
+
+SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+HEADER = len(SIGNATURE) + 8
+"""Signature, flags, length of the extension."""
+TRAILER = b"\xff\xff"
+LOOK = 1024
+"""The most bytes of a row that one look takes."""
+PADDING = bytes(LOOK)
+"""What must follow the rows in a buffer, because a look may reach past the last of them."""
+
+
+def header_size(data: bytes | memoryview) -> int:
+    """Return how many bytes stand before the first row. Raises DecodeError."""
+    if len(data) < HEADER or bytes(data[: len(SIGNATURE)]) != SIGNATURE:
+        raise DecodeError("the server's answer is not in COPY's binary format")
+    flags, extension = struct.unpack_from(">II", data, len(SIGNATURE))
+    if flags or extension > len(data) - HEADER:
+        raise DecodeError(f"the server's answer has the COPY flags {flags:#x} or a cut header")
+    return HEADER + extension
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the values of a column lie on the wire.
+
+    `head` is the big-endian dtype of the first bytes of a value that a look is to take; `fixed` tells that a value has
+    exactly these bytes.
+    """
+
+    head: np.dtype
+    fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column of a batch.
+
+    `head` has one item for each row, of the shape's dtype; at a NULL it holds bytes that mean nothing. `nulls` marks
+    the NULLs and is None where there are none. `starts` and `lengths` (0 for NULL) lead to the whole values in `data`;
+    they are empty for a fixed shape.
+    """
+
+    head: np.ndarray
+    nulls: np.ndarray | None
+    data: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.head)
+
+
+NOWHERE = np.empty(0, np.int64)
+
+
+class Layout:
+    """The shapes of the columns, and in which of them a NULL was seen, so that the next batch is looked at better."""
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        self.shapes = tuple(shapes)
+        self._nullable = [False] * len(shapes)
+        self._looks: dict[int, np.dtype] = {}
+
+    def look(self, first: int) -> np.dtype:
+        """Return what one look from column *first* on takes: a dtype with fields `n5` (length) and `v5` (head) each.
+
+        It ends with the first column of no fixed size, or of which NULLs are known: what follows lies elsewhere in each
+        row.
+        """
+        if first not in self._looks:
+            self._looks[first] = self._look(first)
+        return self._looks[first]
+
+    def saw_null(self, column: int) -> None:
+        """Remember it."""
+        if not self._nullable[column]:
+            self._nullable[column] = True
+            self._looks.clear()
+
+    def _look(self, first: int) -> np.dtype:
+        names: list[str] = []
+        formats: list[str | np.dtype] = []
+        offsets: list[int] = []
+        size = 0
+        for column in range(first, len(self.shapes)):
+            shape = self.shapes[column]
+            if size + 4 + shape.head.itemsize > LOOK:
+                break
+            names += (f"n{column}", f"v{column}")
+            formats += (">i4", shape.head)
+            offsets += (size, size + 4)
+            size += 4 + shape.head.itemsize
+            if not shape.fixed or self._nullable[column]:
+                break
+        return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+
+
+class Batch:
+    """Whole rows, read column by column.
+
+    *buffer* holds the rows and at least PADDING behind them, *sizes* the bytes of each row. Raises DecodeError here or in
+    `columns` for whatever is not the layout's cells in each row, well formed.
+    """
+
+    def __init__(self, buffer: bytes | memoryview, sizes: Sequence[int] | np.ndarray) -> None:
+        self._data = np.frombuffer(buffer, np.uint8)
+        lengths = np.asarray(sizes, dtype=np.int64)
+        self.rows = len(lengths)
+        self._ends = np.cumsum(lengths)
+        self._starts = self._ends - lengths
+        smallest = lengths.min() if self.rows else 2
+        if smallest < 2 or (self.rows and self._ends[-1] > len(self._data) - LOOK):
+            raise DecodeError("a row of the server's answer is cut off")
+        self._step = int(smallest) if self.rows and smallest == lengths.max() else 0
+
+    def columns(self, layout: Layout) -> list[Cells]:
+        """Return the cells of all columns."""
+        if not self.rows:
+            return [Cells(np.empty(0, shape.head), None, self._data, NOWHERE, NOWHERE) for shape in layout.shapes]
+        width = len(layout.shapes)
+        if not (self._take(self._starts, np.dtype(">i2")) == width).all():
+            raise DecodeError(f"a row of the server's answer has not the {width} columns that were announced")
+        found: list[Cells] = []
+        at = self._starts + 2
+        while len(found) < width:
+            at = self._look(at, layout, found)
+        if not (at == self._ends).all():
+            raise DecodeError("a row of the server's answer does not end with its last cell")
+        return found
+
+    def _look(self, at: np.ndarray, layout: Layout, found: list[Cells]) -> np.ndarray:
+        """Add the columns that one look shows to *found*; return where the next cell of each row begins."""
+        first = len(found)
+        dtype = layout.look(first)
+        seen = self._take(at, dtype)
+        for column in range(first, first + len(dtype) // 2):
+            shape = layout.shapes[column]
+            lengths, head = seen[f"n{column}"], seen[f"v{column}"]
+            offset = dtype.fields[f"v{column}"][1]  # type: ignore[index] - it has fields
+            if not shape.fixed:
+                found.append(self._variable(head, at + offset, lengths))
+                at = found[-1].starts + found[-1].lengths
+                if found[-1].nulls is not None:
+                    layout.saw_null(column)
+                return at
+            nulls = _nulls(lengths, shape.head.itemsize)
+            found.append(Cells(head, nulls, self._data, NOWHERE, NOWHERE))
+            if nulls is not None:
+                layout.saw_null(column)
+                self._step = 0
+                return at + (offset + shape.head.itemsize) - nulls * np.int64(shape.head.itemsize)
+        return at + dtype.itemsize
+
+    def _variable(self, head: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> Cells:
+        self._step = 0
+        lengths = lengths.astype(np.int64)
+        nulls = None
+        if lengths.min() < 0:
+            nulls = lengths == -1
+            lengths[nulls] = 0
+        if lengths.min() < 0 or (starts + lengths > self._ends).any():
+            raise DecodeError("a cell of the server's answer does not end inside its row")
+        return Cells(head, nulls, self._data, starts, lengths)
+
+    def _take(self, at: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Return the item of *dtype* at each position; positions need no alignment."""
+        if self._step:  # all rows have one size, and what stands before *at* too: no copy is needed
+            last = int(at[-1]) + dtype.itemsize
+            if last <= len(self._data):
+                return np.ndarray((self.rows,), dtype, self._data.data, int(at[0]), (self._step,))
+        # numpy copies bytes without a meaning fastest
+        plain = np.dtype((np.void, dtype.itemsize)) if dtype.fields else dtype
+        everywhere = np.ndarray((len(self._data) - dtype.itemsize + 1,), plain, self._data.data, 0, (1,))
+        try:
+            return everywhere[at].view(dtype)
+        except IndexError:
+            raise DecodeError("a cell of the server's answer begins beyond its row") from None
+
+
+def _nulls(lengths: np.ndarray, size: int) -> np.ndarray | None:
+    """Return which cells of a column of *size* bytes are NULL, None where none is."""
+    full = lengths == size
+    if full.all():
+        return None
+    nulls = lengths == -1
+    if not (full | nulls).all():
+        raise DecodeError(f"a cell of the server's answer has not the {size} bytes of its type")
+    return nulls

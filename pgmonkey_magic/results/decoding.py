@@ -1,0 +1,118 @@
+"""Which builder makes which type's column, and all the columns of a result together.
+
+A type that has none here comes as the server's text (`describe.py` asks for it so) and goes through psycopg's own
+loader for that text, as on the ordinary way. So does nothing that a loader could refuse in binary but not in text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from psycopg.pq import Format
+
+from pgmonkey_magic.results.batch import Batch, Layout
+from pgmonkey_magic.results.builders import Booleans, Builder, Numbers
+from pgmonkey_magic.results.columns import DATE, INTERVAL, NUMERIC, TIMESTAMP, TIMESTAMPTZ
+from pgmonkey_magic.results.frame import Frame, assemble, loading, unique_names
+from pgmonkey_magic.results.moments import Intervals, Moments, clock_text
+from pgmonkey_magic.results.numerics import Decimals, Floats
+from pgmonkey_magic.results.texts import Loaded, Texts
+from pgmonkey_magic.results.types import BINARY, JSONB, TEXTS, TIME, TIMETZ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import tzinfo
+
+    from psycopg.adapt import Transformer
+
+    from pgmonkey_magic.results.dtypes import Dtypes
+    from pgmonkey_magic.results.frame import Connection
+
+WIRE_NUMBERS = {21: ">i2", 23: ">i4", 20: ">i8", 26: ">u4", 700: ">f4", 701: ">f8"}
+"""smallint, integer, bigint, oid, real, double precision."""
+SIZES = {2950: 16, TIME: 8, TIMETZ: 12}
+"""uuid, time, timetz."""
+FIXED_BATCH, OTHER_BATCH = 1024 << 10, 1536 << 10
+"""Bytes of rows that are decoded at once: what stays in the processor's cache, if all cells are fixed in size."""
+
+
+class Decoder:
+    """The columns of one result."""
+
+    def __init__(self, names: Sequence[str], oids: Sequence[int], session: Session) -> None:
+        self._names, self._renamed = unique_names(names)
+        self._dtypes = session.dtypes
+        self._make = [session.maker(oid) for oid in oids]
+        self.rows = 0
+        self._builders = [make() for make in self._make]
+        self._layout = Layout([builder.shape for builder in self._builders])
+        self.batch_bytes = FIXED_BATCH if all(shape.fixed for shape in self._layout.shapes) else OTHER_BATCH
+
+    def take(self, buffer: bytes | memoryview, sizes: Sequence[int]) -> None:
+        """Decode a batch of rows, whose bytes lie in *buffer* with PADDING behind. Raises DecodeError."""
+        batch = Batch(buffer, sizes)
+        for builder, cells in zip(self._builders, batch.columns(self._layout), strict=True):
+            builder.append(cells)
+        self.rows += batch.rows
+
+    def frame(self) -> Frame:
+        """Return what was taken so far, and begin anew. Raises DecodeError."""
+        notes = list(self._renamed)
+        builders, rows = self._builders, self.rows
+        self._builders, self.rows = [make() for make in self._make], 0
+        columns = [builder.column(name, notes) for builder, name in zip(builders, self._names, strict=True)]
+        return assemble(self._names, columns, notes, rows, self._dtypes)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What of a session the values depend on, and what a person wants of them."""
+
+    transformer: Transformer
+    encoding: str
+    zone: tzinfo
+    dtypes: Dtypes
+
+    @classmethod
+    def of(cls, conn: Connection, dtypes: Dtypes) -> Self:
+        """Ask a connection; it must be borrowed, and a SET LOCAL of the time zone still in force."""
+        return cls(loading(conn, dtypes), conn.info.encoding, conn.info.timezone, dtypes)
+
+    def maker(self, oid: int) -> Callable[[], Builder]:
+        """Return what makes the builder of a column of this type."""
+        if oid in WIRE_NUMBERS:
+            return lambda: Numbers(WIRE_NUMBERS[oid])
+        match oid:
+            case 16:
+                return Booleans
+            case x if x == NUMERIC:
+                return Floats if self.dtypes.decimals == "float" else Decimals
+            case x if x in (DATE, TIMESTAMP):
+                return lambda: Moments(oid)
+            case x if x == TIMESTAMPTZ:
+                return lambda: Moments(oid, self.zone)
+            case x if x == INTERVAL:
+                return Intervals
+        if oid in BINARY and oid not in TEXTS:
+            load = self.transformer.get_loader(oid, Format.BINARY).load
+            return lambda: Loaded(oid, load, self._text_of(oid), SIZES.get(oid))
+        return self._of_text(oid)
+
+    def _of_text(self, oid: int) -> Callable[[], Builder]:
+        loader = self.transformer.get_loader(oid, Format.TEXT)
+        is_text = type(loader) is type(self.transformer.get_loader(25, Format.TEXT))
+        if is_text and self.encoding == "utf-8":
+            return Texts
+        return lambda: Loaded(oid, loader.load, self._decoded)
+
+    def _text_of(self, oid: int) -> Callable[[bytes], str]:
+        if oid in (TIME, TIMETZ):
+            return clock_text
+        if oid == JSONB:
+            return lambda raw: self._decoded(raw[1:])
+        return self._decoded
+
+    def _decoded(self, raw: Any) -> str:
+        return bytes(raw).decode(self.encoding, "backslashreplace")
+

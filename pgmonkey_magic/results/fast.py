@@ -1,0 +1,180 @@
+"""The fast way: one query → COPY BINARY → columns that grow while the server sends.
+
+`suits` tells from a statement's words whether to try it; `fetch` asks the server what its columns are and fetches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.pq import DiagnosticField
+
+from pgmonkey_magic.results.copy_out import Drained, drain
+from pgmonkey_magic.results.describe import Description, copy_statement, describe
+from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
+from pgmonkey_magic.results.literals import with_literals
+from pgmonkey_magic.sql import Kind, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg.abc import PQGen
+
+    from pgmonkey_magic.results.decoding import Decoder
+    from pgmonkey_magic.results.frame import Connection, Frame
+    from pgmonkey_magic.results.wire import Parameters
+
+QUERIES = frozenset({"select", "with", "table"})
+WRITES = frozenset({"insert", "update", "delete", "merge"})
+
+
+def suits(statement: str) -> bool:
+    """Tell whether a statement may have enough rows for the fast way: it reads from something.
+
+    A query without FROM has one row nearly always, and then the ordinary way is as fast and needs no question.
+    VALUES is as large as its text.
+    """
+    words = _words(statement)
+    if not words or words[0] not in QUERIES:
+        return False
+    return words[0] == "table" or "from" in words
+
+
+def _words(statement: str) -> list[str]:
+    return [token.text.lower() for token in tokens(statement) if token.kind is Kind.WORD]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person wants of a result.
+
+    At most `limit` rows; each part of the result as a Frame to `on_chunk` (then nothing is kept); `advance` is told
+    `(bytes, rows)` that have come. What these raise ends the fetch.
+    """
+
+    dtypes: Dtypes = DEFAULT
+    limit: int | None = None
+    on_chunk: Callable[[Frame], None] | None = None
+    advance: Callable[[int, int], None] | None = None
+
+
+WANTED = Wanted()
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A result that has arrived. Times are `time.monotonic()` seconds, as in `wire.Answer`."""
+
+    names: tuple[str, ...]
+    oids: tuple[int, ...]
+    rows: int
+    nbytes: int
+    truncated: bool
+    sent_at: float
+    first_byte_at: float
+    complete_at: float
+    frame: Callable[[], Frame]
+    """Makes the DataFrame; may be called once, after the connection has gone back."""
+
+    @property
+    def tag(self) -> str:
+        """The command tag, as psql shows it."""
+        return f"SELECT {self.rows}"
+
+
+class _Sink:
+    """Decodes the batches of one result, and does with them what is wanted."""
+
+    def __init__(self, decoder: Decoder, wanted: Wanted) -> None:
+        self._decoder = decoder
+        self._wanted = wanted
+        self.batch_bytes = decoder.batch_bytes
+        self.rows = 0
+        self.truncated = False
+
+    def take(self, buffer: memoryview, sizes: Sequence[int]) -> None:
+        limit = self._wanted.limit
+        if limit is not None and self.rows + len(sizes) > limit:
+            self.truncated = True
+            sizes = sizes[: limit - self.rows]
+        self._decoder.take(buffer, sizes)
+        self.rows += len(sizes)
+        if self._wanted.on_chunk is not None:
+            self._wanted.on_chunk(self._decoder.frame())
+
+    def frame(self) -> Frame:
+        return self._decoder.frame()
+
+    def advance(self, nbytes: int, rows: int) -> None:
+        if self._wanted.advance is not None:
+            self._wanted.advance(nbytes, rows)
+
+
+def fetch(
+    conn: Connection,
+    statement: str,
+    parameters: Parameters | None = None,
+    wanted: Wanted = WANTED,
+    opening: str = "",
+) -> PQGen[Fetched | None]:
+    """Run *opening* (commands that return nothing: BEGIN, SET), then fetch the rows of one query by COPY BINARY.
+
+    None, after the opening, where this query has to go the ordinary way: it returns no columns, or it would have to be
+    wrapped and changes data, or a parameter has no literal. A generator in psycopg's wait protocol.
+
+    Raises the psycopg error of the server, its position one in *statement*; DecodeError, and what *wanted* raises. The
+    connection is usable after each, unless it is lost.
+    """
+    encoding = conn.info.encoding
+    types = parameters.types if parameters is not None else ()
+    description = yield from describe(conn.pgconn, statement.encode(encoding), opening, types)
+    if description is None:
+        return None
+    if not (description.is_binary and wanted.limit is None) and not WRITES.isdisjoint(_words(statement)):
+        return None
+    if parameters is None and description.parameters:
+        return None  # the ordinary way says that there is no parameter $1
+    literal = statement
+    if parameters is not None:
+        literal = with_literals(conn, statement, parameters, description.parameters)
+        if literal is None:
+            return None
+    # Here, not above: loading the extension must not wait for pandas and Arrow.
+    from pgmonkey_magic.results.decoding import Decoder, Session  # noqa: PLC0415
+
+    sink = _Sink(Decoder(description.names, description.oids, Session.of(conn, wanted.dtypes)), wanted)
+    one_more = None if wanted.limit is None else wanted.limit + 1
+    copy, before = copy_statement(literal.encode(encoding), description, one_more)
+    try:
+        drained = yield from drain(conn.pgconn, copy, sink)
+    except psycopg.Error as error:
+        raise _moved(error, before if literal == statement else None) from error
+    return _fetched(description, drained, sink)
+
+
+def _fetched(description: Description, drained: Drained, sink: _Sink) -> Fetched:
+    return Fetched(
+        names=description.names,
+        oids=description.oids,
+        rows=sink.rows,
+        nbytes=drained.nbytes,
+        truncated=sink.truncated,
+        sent_at=drained.sent_at,
+        first_byte_at=drained.first_byte_at,
+        complete_at=drained.complete_at,
+        frame=sink.frame,
+    )
+
+
+def _moved(error: psycopg.Error, before: int | None) -> psycopg.Error:
+    """Return the error with its position in the person's statement, before which so much stood; None: it has none."""
+    position = error.diag.statement_position
+    if not position:
+        return error
+    moved = int(position) - before if before is not None else 0
+    fields = {field: getattr(error.diag, field.name.lower(), None) for field in DiagnosticField}
+    fields[DiagnosticField.STATEMENT_POSITION] = str(moved) if moved > 0 else None
+    info = {field: value.encode() for field, value in fields.items() if value is not None}
+    return type(error)(*error.args, info=info, encoding="utf-8")

@@ -1,0 +1,276 @@
+"""numeric → the float nearest to it, or an Arrow decimal.
+
+On the wire a numeric is four 16-bit numbers (count of digits, weight of the first, sign, digits after the point to
+show) and its digits in base 10000 (source: numeric_send in PostgreSQL's numeric.c):
+value = ± Σ digit[i] × 10000^(weight - i).
+
+An integer below 2^53 and a power of ten up to 10^22 are exact as float, so their quotient or product is rounded once and
+is the nearest float (W. D. Clinger, "How to Read Floating Point Numbers Accurately"). What has more digits goes as text
+through Arrow's parser, which rounds correctly too, and the few beyond any table through Python's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pgmonkey_magic.results.batch import PADDING, Cells, DecodeError, Shape
+from pgmonkey_magic.results.builders import Growing, Marks
+from pgmonkey_magic.results.columns import NUMERIC, UNFIT_DECIMAL, Column, decimal_type, from_values
+from pgmonkey_magic.results.frame import odd_values
+from pgmonkey_magic.results.texts import Bytes
+
+BASE = 10_000
+HEAD = np.dtype([("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">u2"), ("digits", ">i2", 4)])
+BEFORE_DIGITS = 8
+NEGATIVE, NAN, INFINITY, MINUS_INFINITY = 0x4000, 0xC000, 0xD000, 0xF000
+SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
+POWERS = 10.0 ** np.arange(23)
+"""All that are exact as float64."""
+EXACT = 2**53
+"""Every integer up to it is exact as float64."""
+MOST_DIGITS = 24
+"""As many base-10000 digits go through Arrow's parser; more go one by one."""
+EXPONENTS = 400
+"""Powers of ten beyond this are nothing or infinity as float64."""
+_FOUR_CHARACTERS = np.frombuffer(b"".join(b"%04d" % i for i in range(BASE)), np.uint32)
+_EDGE = 4 * (EXPONENTS + MOST_DIGITS)
+_EXPONENT_TEXTS = np.array([b"e%+05d" % i for i in range(-_EDGE, _EDGE + 1)], "S6")
+PIECE = 1 << 16
+"""So many values are made decimals at once."""
+MOST_PADDING = 1000
+"""As many zeros are written out; 1e131071 is ten bytes on the wire and shall not become 128 KiB."""
+
+
+class Floats:
+    """numeric as float64; where a value is too large for one, the column is of objects, and that value text."""
+
+    shape = Shape(HEAD, fixed=False)
+
+    def __init__(self) -> None:
+        self._values = Growing(np.float64)
+        self._nulls = Marks()
+        self._beyond: dict[int, str] = {}
+
+    def append(self, cells: Cells) -> None:
+        """Take a batch. Raises DecodeError."""
+        start = self._values.used
+        room = self._values.room(len(cells))
+        room[:] = floats(cells)
+        self._nulls.append(cells.nulls, len(cells))
+        if np.isinf(room).any():
+            beyond = np.isinf(room) & (cells.head["sign"] <= NEGATIVE)
+            texts = map(_text, _raws(only(cells, beyond)))
+            self._beyond.update(zip((np.flatnonzero(beyond) + start).tolist(), texts, strict=True))
+
+    def column(self, name: str, notes: list[str]) -> Column:
+        """Return the floats."""
+        values, nulls = self._values.whole(), self._nulls.whole()
+        if not self._beyond:
+            return Column(values, nulls)
+        notes += odd_values(name, 0, len(self._beyond))
+        objects: list[Any] = values.tolist()
+        for row in np.flatnonzero(nulls).tolist() if nulls is not None else ():
+            objects[row] = None
+        for row, text in self._beyond.items():
+            objects[row] = text
+        return from_values(NUMERIC, objects, name, notes)
+
+
+def only(cells: Cells, rows: np.ndarray) -> Cells:
+    """Return the cells of some rows, none of which is NULL."""
+    rows = np.flatnonzero(rows)
+    return Cells(cells.head[rows], None, cells.data, cells.starts[rows], cells.lengths[rows])
+
+
+def floats(cells: Cells) -> np.ndarray:
+    """Return the float nearest to each value, NaN for NULL. Raises DecodeError."""
+    head, nulls = cells.head, cells.nulls
+    count, weight, sign = head["count"].astype(np.int64), head["weight"].astype(np.int64), head["sign"].astype(np.int64)
+    if nulls is not None:  # as if it were zero, which has no digits
+        for part in (count, weight, sign):
+            part[nulls] = 0
+    _check(cells, count, sign)
+    if count.max(initial=0) > 4:
+        long = count > 4
+        values = np.empty(len(cells))
+        values[long] = _parsed(only(cells, long))
+        if not long.all():
+            short = ~long
+            values[short] = _short(only(cells, short), count[short], weight[short])
+    else:
+        values = _short(cells, count, weight)
+    if sign.any():
+        np.negative(values, where=(sign == NEGATIVE) & (values > 0), out=values)
+        values[sign == NAN] = np.nan
+        values[sign == INFINITY] = np.inf
+        values[sign == MINUS_INFINITY] = -np.inf
+    if nulls is not None:
+        values[nulls] = np.nan
+    return values
+
+
+def _check(cells: Cells, count: np.ndarray, sign: np.ndarray) -> None:
+    right = cells.lengths == BEFORE_DIGITS + 2 * count
+    if cells.nulls is not None:
+        right |= cells.nulls
+    if not right.all() or count.min(initial=0) < 0:
+        raise DecodeError("a numeric of the server's answer has another length than its digits")
+    if sign.any():
+        special = (sign != 0) & (sign != NEGATIVE)
+        if special.any() and (count[special].any() or not np.isin(sign[special], list(SPECIAL)).all()):
+            raise DecodeError("a numeric of the server's answer has an unknown sign")
+
+
+def _short(cells: Cells, count: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the absolute values of numerics of at most four digits."""
+    least, most = count.min(initial=4), count.max(initial=0)
+    whole = np.zeros(len(cells), np.int64)
+    for i in range(4):
+        whole *= BASE
+        if i >= most:
+            continue
+        digit = cells.head["digits"][:, i].astype(np.int64)
+        if i >= least:
+            digit *= count > i  # what follows a short value in the buffer is no digit of it
+        if digit.min(initial=0) < 0 or digit.max(initial=0) >= BASE:
+            raise DecodeError("a numeric of the server's answer has a digit beyond 9999")
+        whole += digit
+    values = whole.astype(np.float64)
+    hard = values.astype(np.int64) != whole if whole.max(initial=0) > EXACT else None
+    if weight.min(initial=0) >= -2 and weight.max(initial=0) <= 3:
+        values /= POWERS[12 - 4 * weight]
+    else:
+        shift = 4 * (weight - 3)
+        power = POWERS[np.minimum(np.abs(shift), 22)]
+        values = np.where(shift < 0, values / power, values * power)
+        far = (np.abs(shift) > 22) & (whole != 0)
+        hard = far if hard is None else hard | far
+    if hard is not None and hard.any():
+        values[hard] = np.abs(_parsed(only(cells, hard)))
+    return values
+
+
+def _parsed(cells: Cells) -> np.ndarray:
+    """Return the floats of longer values by way of text."""
+    weight = cells.head["weight"].astype(np.int64)
+    far = (np.abs(weight) > EXPONENTS) | (cells.head["count"] > MOST_DIGITS)
+    if far.any():
+        values = np.empty(len(cells))
+        values[far] = [float(as_decimal(raw)) for raw in _raws(only(cells, far))]
+        values[~far] = _parsed(only(cells, ~far)) if not far.all() else []
+        return values
+    return pc.cast(texts(cells), pa.float64()).to_numpy()
+
+
+def texts(cells: Cells) -> pa.Array:
+    """Return each value as text, such as `-000100235000e-0008`; no cell is NULL, special or beyond the tables."""
+    count = cells.head["count"].astype(np.int64)
+    width = int(count.max(initial=1))
+    places = np.arange(width)
+    everywhere = np.ndarray((len(cells.data) - 1,), ">i2", cells.data.data, 0, (1,))
+    inside = places < count[:, None]
+    at = np.where(inside, cells.starts[:, None] + (BEFORE_DIGITS + 2 * places), 0)
+    digits = np.where(inside, everywhere[at], 0)
+    if digits.size and not (0 <= digits.min() and digits.max() < BASE):
+        raise DecodeError("a numeric of the server's answer has a digit beyond 9999")
+    record = np.zeros(len(cells), np.dtype([("sign", "S1"), ("digits", np.uint32, (width,)), ("exponent", "S6")]))
+    record["sign"] = np.where(cells.head["sign"] == NEGATIVE, b"-", b"0")
+    record["digits"] = _FOUR_CHARACTERS[digits]
+    exponent = (cells.head["weight"].astype(np.int64) - (width - 1)) * 4
+    record["exponent"] = _EXPONENT_TEXTS[exponent + _EDGE]
+    offsets = np.arange(len(cells) + 1, dtype=np.int64) * record.dtype.itemsize
+    return pa.LargeStringArray.from_buffers(len(cells), pa.py_buffer(offsets), pa.py_buffer(record.view(np.uint8)))
+
+
+def _raws(cells: Cells) -> list[bytes]:
+    return [
+        cells.data[start : start + length].tobytes()
+        for start, length in zip(cells.starts.tolist(), cells.lengths.tolist(), strict=True)
+    ]
+
+
+def _text(raw: bytes) -> str:
+    value = as_decimal(raw)
+    return f"{value:f}" if value.adjusted() <= MOST_PADDING else str(value)
+
+
+def as_decimal(raw: bytes) -> Decimal:
+    """Return the exact value, with its digits after the point. Raises DecodeError."""
+    count, weight, sign, scale = np.frombuffer(raw[:BEFORE_DIGITS], ">u2").astype(np.uint16).view(np.int16).tolist()
+    if (kind := sign & 0xFFFF) in SPECIAL:
+        return Decimal(SPECIAL[kind])
+    digits = np.frombuffer(raw[BEFORE_DIGITS:], ">i2")
+    if len(digits) != count or (count and not (0 <= digits.min() and digits.max() < BASE)):
+        raise DecodeError("a numeric of the server's answer has a digit beyond 9999")
+    text = "".join(f"{digit:04d}" for digit in digits.tolist()) or "0"
+    exponent = 4 * (weight - count + 1) if count else -scale
+    padding = exponent + scale  # trailing zeros are not on the wire, or more of them than are to be shown
+    if padding < 0 or padding <= MOST_PADDING:
+        text, exponent = (text + "0" * padding if padding >= 0 else text[:padding] or "0"), -scale
+    return Decimal(f"{'-' if kind == NEGATIVE else ''}{text}e{exponent}")
+
+
+class Decimals:
+    """numeric as an Arrow decimal that holds every value exactly, else as objects of Decimal."""
+
+    shape = Shape(np.dtype("u1"), fixed=False)
+
+    def __init__(self) -> None:
+        self._bytes = Bytes()
+
+    def append(self, cells: Cells) -> None:
+        """Take a batch."""
+        self._bytes.append(cells)
+
+    def column(self, name: str, notes: list[str]) -> Column:
+        """Return the decimals. Raises DecodeError."""
+        raws = self._bytes.array(pa.large_binary())
+        pieces = [raws.slice(start, PIECE) for start in range(0, len(raws), PIECE)]
+        if (kind := _type(pieces)) is not None:
+            with contextlib.suppress(pa.ArrowInvalid):
+                return Column(pa.chunked_array([_cast(piece, kind) for piece in pieces], kind))
+        notes.append(UNFIT_DECIMAL.format(name))
+        return Column([None if raw is None else as_decimal(raw) for raw in raws.to_pylist()])
+
+
+def _type(pieces: list[pa.Array]) -> pa.DataType | None:
+    """Return the narrowest decimal for all values, None where there is none. Raises DecodeError."""
+    scale = before = 0
+    for cells in map(_unpicked, pieces):
+        head = cells.head
+        count = head["count"].astype(np.int64)
+        _check(cells, count, head["sign"])
+        if (head["sign"] > NEGATIVE).any() or count.max(initial=0) > MOST_DIGITS:
+            return None
+        scale = max(scale, int(head["scale"].max(initial=0)))
+        first = np.where(count > 0, head["digits"][:, 0], 0)
+        digits = (head["weight"].astype(np.int64) * 4 + np.searchsorted((1, 10, 100, 1000), first, "right"))[count > 0]
+        before = max(before, int(digits.max(initial=0)))
+        if digits.min(initial=0) < -4 * EXPONENTS:
+            return None
+    return decimal_type(scale, before)
+
+
+def _unpicked(piece: pa.Array) -> Cells:
+    """Return the cells of a piece that are not NULL, with their heads."""
+    packed = pa.concat_arrays([piece.drop_null()])  # without the rest of the buffer
+    offsets = np.frombuffer(packed.buffers()[1], np.int64)[packed.offset : packed.offset + len(packed) + 1]
+    data = np.frombuffer(b"".join((packed.buffers()[2] or b"", PADDING)), np.uint8)
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    everywhere = np.ndarray((len(data) - HEAD.itemsize + 1,), np.dtype((np.void, HEAD.itemsize)), data.data, 0, (1,))
+    return Cells(everywhere[starts].view(HEAD), None, data, starts, lengths)
+
+
+def _cast(piece: pa.Array, kind: pa.DataType) -> pa.Array:
+    present = pc.cast(texts(_unpicked(piece)), kind)
+    if not piece.null_count:
+        return present
+    valid = np.asarray(piece.is_valid())
+    places = np.cumsum(valid) - 1
+    return present.take(pa.array(places, mask=~valid))
