@@ -22,12 +22,13 @@ from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
 from pgmonkey_magic.pools.committing import CommitLost, commit, settle
 from pgmonkey_magic.pools.factory_state import Trace, TracedAsyncConnection, rollback, trace_of
-from pgmonkey_magic.pools.interrupts import may_be_interrupted
+from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
 from pgmonkey_magic.pools.lease import Keep, Lease, Talk, Terms, deliver
-from pgmonkey_magic.pools.ledger import Holder, Ticket
-from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, is_warm, needs_proof
+from pgmonkey_magic.pools.ledger import Borrower, Holder, Ticket, current_borrower
+from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, needs_proof
 from pgmonkey_magic.pools.loop import on_pool_loop, submit
 from pgmonkey_magic.pools.stock import AsyncStockPool, ConnectFailed, stock_arguments
+from pgmonkey_magic.pools.sync_face import sync_face
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -59,7 +60,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
 
     async def disconnect(self) -> None:
         """Close the pool: idle connections now, borrowed ones when they come back. Using it again opens it anew."""
-        stock, self._stock = self.pool, None
+        stock, self.pool = self.pool, None
         if stock is not None:
             await _elsewhere(stock.close(timeout=2))
 
@@ -68,13 +69,13 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         submit(self.disconnect()).result(timeout=5)
 
     async def _opened(self) -> AsyncStockPool:
-        # Runs on the pools' loop and holds no await before `_stock` is set, so two tasks cannot open two.
+        # Runs on the pools' loop and holds no await before `pool` is set, so two tasks cannot open two.
         if (stock := self.pool) is None:
             arguments = stock_arguments(self.settings, self._parameters, pgbouncer=self.config.pgbouncer)
             stock = AsyncStockPool(
                 self._watch, self._nobody_can_serve, connection_class=TracedAsyncConnection, **arguments
             )
-            self._stock = stock
+            self.pool = stock
             await stock.open()
         return stock
 
@@ -107,23 +108,15 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
 
         Raises PoolUnavailable. Pair it with `give_back`; `async with pool as conn:` does both.
         """
-        holder = holder or Holder.current()
-        thread_id = threading.get_ident()
-        self._refuse_self_deadlock(thread_id, holder.who)
-        ticket = self.ledger.request(holder, thread_id)
-        if on_pool_loop():
-            return await self._take(ticket, timeout)
-        lease = None if may_be_interrupted() else self._take_at_once(ticket)
-        if lease is None:
-            lease = await self._take_over_there(ticket, timeout)
-        lease.conn.lock = asyncio.Lock()
-        return lease
+        return await self._borrow(holder or current_borrower(), threading.get_ident(), timeout)
 
-    def _take_at_once(self, ticket: Ticket) -> AsyncLease | None:
-        """Take an idle connection, if there is one and nothing to wait for; on any loop."""
-        if (stock := self.pool) is None or (conn := stock.take_idle(self._is_fit)) is None:
-            return None
-        return self._leased(conn, ticket, stock)
+    async def _borrow(self, borrower: Borrower, thread_id: int, timeout: float | None) -> AsyncLease:
+        """Borrow for a borrower of that thread."""
+        self._refuse_self_deadlock(borrower, thread_id)
+        ticket = self.ledger.request(borrower, thread_id)
+        if (stock := self.pool) is not None and not may_be_interrupted() and (conn := stock.take_idle(self._is_fit)):
+            return self._leased(conn, ticket, stock)
+        return await (self._take if on_pool_loop() else self._take_over_there)(ticket, timeout)
 
     async def _take_over_there(self, ticket: Ticket, timeout: float | None) -> AsyncLease:
         """Have the pools' loop take a connection, wait for it on this one."""
@@ -139,29 +132,27 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
 
     async def give_back(self, lease: AsyncLease) -> None:
         """Return a connection; a spoiled or broken one is closed and replaced. Cancellation does not stop it."""
-        if not may_be_interrupted() and not lease.spoiled:
-            self.ledger.end(lease.ticket)
-            lease.conn.lock = asyncio.Lock()
-            if lease.lender.put_idle(lease.conn):
-                if self.retired:
-                    self._close_if_retired()
-                return
-        await _elsewhere(self._put(lease))
-
-    async def _put(self, lease: AsyncLease) -> None:
+        if may_be_interrupted():
+            await _elsewhere(self.give_back(lease))
+            return
         self.ledger.end(lease.ticket)
         lease.conn.lock = asyncio.Lock()
+        if lease.spoiled or not lease.lender.put_idle(lease.conn):
+            await _elsewhere(self._put(lease))
+        else:
+            self._close_if_retired()
+
+    async def _put(self, lease: AsyncLease) -> None:
         if lease.spoiled:
             await lease.conn.close()
-        await lease.lender.putconn(lease.conn)
-        if self.retired:
-            self._close_if_retired()
+        await lease.lender.put(lease.conn)
+        self._close_if_retired()
 
     async def _take(self, ticket: Ticket, timeout: float | None) -> AsyncLease:
         timeout = self.settings.timeout if timeout is None else timeout
         try:
-            stock = await self._opened()
-            conn = stock.take_idle(self._is_fit) or await self._take_patiently(stock, time.monotonic() + timeout)
+            stock = self.pool or await self._opened()
+            conn = await self._take_patiently(stock, ticket.requested_at + timeout)
         except BaseException as error:
             self.ledger.end(ticket)
             if isinstance(error, (ConnectFailed, psycopg.Error)):
@@ -177,7 +168,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
             elif self._watch.error is not None:
                 await stock.retry_now()
             conn = await stock.getconn(deadline - time.monotonic())
-            if await self._is_usable_or_discarded(stock, conn, deadline):
+            if self._is_fit(conn) or await self._is_usable_or_discarded(stock, conn, deadline):
                 return conn
 
     async def _take_for(self, future: Future[AsyncLease], ticket: Ticket, timeout: float | None) -> None:
@@ -210,13 +201,11 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         await stock.sweep()
 
     async def _is_usable(self, conn: TracedAsyncConnection, deadline: float) -> bool:
-        if is_warm(conn):
-            return True
         if is_dead(conn):
             return False
         if self.settings.check_on_checkout and needs_proof(conn):
             try:
-                await conn.wait(ask(conn, check_deadline(deadline)))
+                await conn.hold(ask(conn, check_deadline(deadline)))
             except psycopg.Error:
                 return False  # why is of no interest: it is closed and another one taken
         return True
@@ -263,11 +252,14 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
             await self.give_back(lease)
 
     async def _commit(self, conn: TracedAsyncConnection) -> None:
-        if conn.trace is Trace.NONE and conn.pgconn.transaction_status != TransactionStatus.INERROR:
-            await conn.commit()  # nothing was written that an answer could be lost about
-        else:
-            async with conn.lock:
-                await conn.wait(commit(conn, writes=True))
+        async with conn.lock:
+            status = conn.pgconn.transaction_status
+            if status == TransactionStatus.IDLE:
+                return
+            if status == TransactionStatus.INERROR or conn.trace is not Trace.NONE:
+                await conn.hold(commit(conn, writes=True))
+            else:
+                await conn.hold(conn._commit_gen())  # noqa: SLF001 - nothing was written whose COMMIT could be lost
 
     def run(
         self,
@@ -276,23 +268,51 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         granted: Callable[[AsyncLease], None] = lambda _lease: None,
     ) -> T:
         """Borrow, let *talk* converse with the server, give back; the sync pool's twin, for a thread that may block."""
+        thread_id = threading.get_ident()
 
         async def errand() -> T:
-            lease = (
-                terms.keep.lease
-                if terms.keep and terms.keep.lease
-                else await self.borrow(terms.holder, timeout=terms.timeout)
-            )
+            lease = await self._lease_for(terms, thread_id)
             trace = lease.conn.trace
             try:
                 granted(lease)
-                return await lease.conn.wait(talk(lease.conn))
+                return await lease.conn.hold(talk(lease.conn))
             finally:
-                lease.conn.trace = max(trace, trace_of(terms.statement))
-                if not self._kept(lease, terms.keep):
-                    await self.give_back(lease)
+                await self._end(lease, terms, trace)
 
         return submit(errand()).result()
+
+    def lend(
+        self,
+        work: Callable[[psycopg.Connection[Any]], T],
+        terms: Terms,
+        granted: Callable[[AsyncLease], None] = lambda _lease: None,
+    ) -> T:
+        """Borrow, let *work* use the connection in this thread, which may block, give back; the sync pool's twin.
+
+        *work* gets a sync connection over the handle of the async one.
+        """
+        if may_be_interrupted():
+            return in_helper(lambda: self.lend(work, terms, granted)).result()
+        lease = submit(self._lease_for(terms, threading.get_ident())).result()
+        trace = lease.conn.trace
+        try:
+            granted(lease)
+            with sync_face(lease.conn) as conn:
+                return work(conn)
+        finally:
+            submit(self._end(lease, terms, trace)).result()
+
+    async def _lease_for(self, terms: Terms, thread_id: int) -> AsyncLease:
+        # The loop's own thread would make all that wait for it one borrower.
+        if terms.keep and terms.keep.lease:
+            return terms.keep.lease
+        return await self._borrow(terms.holder, thread_id, terms.timeout)
+
+    async def _end(self, lease: AsyncLease, terms: Terms, trace: Trace) -> None:
+        """Keep the connection or give it back, with the trace that *terms* tell of and the one from before."""
+        lease.conn.trace = max(trace, trace_of(terms.statement))
+        if not self._kept(lease, terms.keep):
+            await self.give_back(lease)
 
     def release(self, keep: Keep) -> None:
         """Give back a kept connection, which rolls its transaction back; from a thread that may block."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import psycopg
@@ -20,7 +22,7 @@ from pgmonkey_magic.pools import unavailable
 from pgmonkey_magic.pools.connecting import connect_parameters, cure
 from pgmonkey_magic.pools.interrupts import in_helper
 from pgmonkey_magic.pools.lease import FOREIGN_PLAN, STALE_PLAN, Keep, Lease, has_foreign_plan, has_stale_plan
-from pgmonkey_magic.pools.ledger import Ledger, Occupancy, Ticket
+from pgmonkey_magic.pools.ledger import Borrower, Ledger, Occupancy, Ticket
 from pgmonkey_magic.pools.liveness import is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, ConnectWatch
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound="SyncStockPool | AsyncStockPool")
 
+# Kept where autoreload runs this file again.
+_pools: weakref.WeakSet[BasePool[Any]] = globals().get("_pools", weakref.WeakSet())
 _parents_pools: list[Any] = []
 """In a forked child: the parent's stock pools, kept alive and untouched, because closing them, or letting them be
 collected, would speak on sockets that the parent uses."""
@@ -53,18 +57,16 @@ class BasePool(Generic[S]):
         self._history: list[PoolSettings] = []
         self.ledger = Ledger()
         self._watch = ConnectWatch(self.name)
-        self._stock: S | None = None
+        self.pool: S | None = None
+        """The stock psycopg_pool pool, or None while disconnected."""
         self._tuning = threading.Lock()
         self._close_unused: Callable[[], None] | None = None
-        self._pid = os.getpid()
+        _pools.add(self)
 
-    @property
-    def pool(self) -> S | None:
-        """The stock psycopg_pool pool, or None while disconnected."""
-        if self._pid != os.getpid():
-            _parents_pools.append(self._stock)
-            self._stock, self._pid, self.ledger = None, os.getpid(), Ledger()
-        return self._stock
+    def forget_parent(self) -> None:
+        """Begin anew in a forked child."""
+        _parents_pools.append(self.pool)
+        self.pool, self.ledger = None, Ledger()
 
     @property
     def occupancy(self) -> Occupancy:
@@ -114,7 +116,8 @@ class BasePool(Generic[S]):
         return self._close_unused is not None
 
     def _close_if_retired(self) -> None:
-        if self._close_unused is not None and not self.ledger.in_use and not self.ledger.waiting():
+        # The queue first: who leaves it meanwhile is found among the holders.
+        if self._close_unused is not None and not self.ledger.waiting() and not self.ledger.in_use:
             in_helper(self._close_unused)
 
     @property
@@ -167,11 +170,14 @@ class BasePool(Generic[S]):
         now = self.occupancy
         return now.in_use == 0 and now.idle == 0
 
-    def _refuse_self_deadlock(self, thread_id: int, who: str) -> None:
+    def _refuse_self_deadlock(self, borrower: Borrower, thread_id: int) -> None:
         if self.ledger.in_use < self.settings.max_size:
             return  # the common case, at no cost
-        mine = sum(ticket.thread_id == thread_id and ticket.holder.who == who for ticket in self.ledger.held())
-        if mine >= self.settings.max_size:
+        held = self.ledger.held()
+        # Of the others one more must come back than there are too many; then a connection is free.
+        needed = len(held) - self.settings.max_size + 1
+        others = (ticket for ticket in held if not ticket.is_of(borrower, thread_id))
+        if len(list(islice(others, max(0, needed)))) < needed:
             raise unavailable.self_deadlock(self)
 
     def _leased(self, conn: Any, ticket: Ticket, stock: Any) -> Lease[Any]:
@@ -201,7 +207,7 @@ class BasePool(Generic[S]):
 
     def _must_connect_now(self, stock: S) -> bool:
         """Tell whether to connect for oneself: the others pause after a failure, or hang, and nobody can serve."""
-        return (self._watch.error is not None or stock.hangs) and self._nobody_can_serve()
+        return not self.ledger.in_use and (self._watch.error is not None or stock.hangs) and self._nobody_can_serve()
 
     def _explain(self, error: Exception, timeout_s: float) -> unavailable.PoolUnavailable:
         """Turn what a stock pool raised into the reason, with the true cause attached."""
@@ -222,3 +228,12 @@ class BasePool(Generic[S]):
             reason = unavailable.exhausted(self, timeout_s, cause)
         reason.__cause__ = cause
         return reason
+
+
+def _forget_parents() -> None:
+    for pool in list(_pools):
+        pool.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents)

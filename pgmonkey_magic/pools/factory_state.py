@@ -9,7 +9,7 @@ What stays unseen is such a function behind a view, an operator or a cast.
 
 Private names of psycopg used: `Cursor._execute_gen`, `Connection._commit_gen`, `_rollback_gen` and
 `BaseTransaction._enter_gen`, `_exit_gen` to recognise a conversation (where they are gone, every use counts as a
-trace); and the attributes in `_SETTINGS`, `_HANDLERS`, `restore` and `_are_global`. `tests/unit/test_factory_state.py`
+trace); and the attributes in `_KEPT`, `_HANDLERS`, `restore` and `_are_global`. `tests/unit/test_factory_state.py`
 fails when one of them is gone.
 """
 
@@ -21,7 +21,7 @@ from collections import deque
 from enum import IntEnum
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg import transaction
@@ -31,6 +31,8 @@ from pgmonkey_magic.pools import liveness
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
+
+T = TypeVar("T")
 
 RESET = (
     b"CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; "
@@ -49,6 +51,9 @@ class Trace(IntEnum):
     """Something that RESET takes away, or may have been."""
     PREPARED = 2
     """A statement of SQL's PREPARE: only a new connection is surely without it."""
+
+
+_NONE = Trace.NONE  # to look up a member of an enumeration takes time
 
 
 _FIRST_WORD = re.compile(r"\s*(?:SELECT|VALUES|TABLE|SHOW|WITH)\b", re.IGNORECASE)
@@ -108,16 +113,14 @@ _TRACELESS = frozenset(
 
 
 def _trace_of_conversation(gen: Any) -> Trace:
-    code = getattr(gen, "gi_code", None)
-    if code is None:
-        return Trace.SESSION
-    if id(code) in _TRACELESS:
-        return Trace.NONE
-    if code is _EXECUTE and gen.gi_frame is not None:
-        statement = gen.gi_frame.f_locals.get("query")
-        if isinstance(statement, (str, bytes)):
-            return trace_of(statement)
-    return Trace.SESSION
+    try:
+        code = gen.gi_code
+        if code is _EXECUTE:
+            statement = gen.gi_frame.f_locals["query"]
+            return trace_of(statement) if isinstance(statement, (str, bytes)) else Trace.SESSION
+    except AttributeError:
+        return Trace.SESSION  # no generator of Python's
+    return _NONE if id(code) in _TRACELESS else Trace.SESSION
 
 
 _WAIT, _AWAIT = psycopg.Connection.wait, psycopg.AsyncConnection.wait
@@ -129,14 +132,18 @@ class TracedConnection(psycopg.Connection[Any]):
     `heard_at` is in `time.monotonic()` seconds; of a new connection nothing has been heard until it is asked something.
     """
 
-    trace = Trace.NONE
+    trace = _NONE
     heard_at = 0.0
 
     def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
-        """Note what the conversation may leave behind, then hold it."""
-        if (trace := _trace_of_conversation(gen)) is not Trace.NONE:
+        """Note what a conversation of the borrower's may leave behind, then hold it."""
+        if (trace := _trace_of_conversation(gen)) is not _NONE:
             self.trace = max(self.trace, trace)
-        answer = _WAIT(self, gen, *args, **kwargs)
+        return _WAIT(self, gen, *args, **kwargs)
+
+    def hold(self, gen: PQGen[T]) -> T:
+        """Hold a conversation of the pool's, which asks the server something and whose trace the pool knows."""
+        answer = _WAIT(self, gen)
         self.heard_at = time.monotonic()
         return answer
 
@@ -144,14 +151,18 @@ class TracedConnection(psycopg.Connection[Any]):
 class TracedAsyncConnection(psycopg.AsyncConnection[Any]):
     """The twin of TracedConnection."""
 
-    trace = Trace.NONE
+    trace = _NONE
     heard_at = 0.0
 
-    async def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
-        """Note what the conversation may leave behind, then hold it."""
-        if (trace := _trace_of_conversation(gen)) is not Trace.NONE:
+    def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
+        """Note what a conversation of the borrower's may leave behind, then hold it."""
+        if (trace := _trace_of_conversation(gen)) is not _NONE:
             self.trace = max(self.trace, trace)
-        answer = await _AWAIT(self, gen, *args, **kwargs)
+        return _AWAIT(self, gen, *args, **kwargs)
+
+    async def hold(self, gen: PQGen[T]) -> T:
+        """Hold a conversation of the pool's, which asks the server something and whose trace the pool knows."""
+        answer = await _AWAIT(self, gen)
         self.heard_at = time.monotonic()
         return answer
 
@@ -161,18 +172,20 @@ _SETTINGS = (
     *("_autocommit", "_isolation_level", "_read_only", "_deferrable"),
 )
 _HANDLERS = ("_notice_handlers", "_notify_handlers", "_notifies_backlog")
-_client_side = attrgetter(*_SETTINGS, *_HANDLERS)
+# The two that are properties are read where they are kept, because every return reads them.
+_KEPT = tuple(f"_prepared.{name}" if name.startswith("prepare") else name for name in _SETTINGS)
+_client_side = attrgetter(*_KEPT, *_HANDLERS)
 
 
 def remember(conn: Any) -> None:
     """Keep what a fresh connection looks like on the client's side, for `restore`."""
-    conn.trace = Trace.NONE
-    conn.factory = (*attrgetter(*_SETTINGS)(conn), [], [], deque())
+    conn.trace = _NONE
+    conn.factory = (*attrgetter(*_KEPT)(conn), [], [], deque())
 
 
 def restore(conn: Any) -> None:
     """Give a connection, which is IDLE, its client side back: factories, adapters, transaction settings, handlers."""
-    conn.trace = Trace.NONE
+    conn.trace = _NONE
     if conn._adapters and not _are_global(conn._adapters):  # noqa: SLF001
         conn._adapters = None  # noqa: SLF001 - psycopg makes new ones when they are needed
     if _client_side(conn) == conn.factory:

@@ -9,6 +9,7 @@ start of a `threading.Thread`, turns an interrupt that comes at the wrong step i
 
 from __future__ import annotations
 
+import _signal  # pyright: ignore[reportMissingImports] - C's side of signal, which has no types of its own
 import _thread
 import os
 import signal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_main = threading.main_thread().ident
 _resting: deque[SimpleQueue[Callable[[], object]]] = deque()
 
 
@@ -30,9 +32,9 @@ def may_be_interrupted() -> bool:
 
     An `asyncio.run` and web servers put handlers in its place that end tasks in an orderly way.
     """
-    if threading.get_ident() != threading.main_thread().ident:
-        return False
-    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # Not signal.getsignal, which looks for every handler in an enumeration: the error that says that it is not in there
+    # spells out asyncio's handler with the whole running task, for 30 microseconds.
+    return threading.get_ident() == _main and _signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 class Errand(Generic[T]):
@@ -83,5 +85,11 @@ def _help(errands: SimpleQueue[Callable[[], object]]) -> None:
         _resting.append(errands)
 
 
+def _forget_parent() -> None:
+    global _main  # noqa: PLW0603 - the thread that forked is the main one of the child
+    _main = threading.get_ident()
+    _resting.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_resting.clear)
+    os.register_at_fork(after_in_child=_forget_parent)

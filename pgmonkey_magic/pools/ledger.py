@@ -2,7 +2,8 @@
 
 psycopg_pool's own figures cannot say this: they count connections, not the people behind them, and its
 `pool_size - pool_available` includes connections that are still being opened. The ledger is written when a request
-enters, when it is granted and when it ends, so a snapshot is true at the moment it is taken.
+enters, when it is granted and when it ends, so a snapshot is true at the moment it is taken. Every borrow pays for
+that, so what can be told from the entries is worked out by those who ask: names, sums, percentiles.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,28 +32,45 @@ class Holder:
     query: str = ""
     """The head of the statement, for messages; empty when the borrower is plain Python code."""
 
-    @classmethod
-    def current(cls) -> Holder:
-        """Return the running asyncio task, or else the running thread."""
-        # Asked first, because outside of a loop `current_task` answers with an exception, at the cost of a borrow.
-        task = asyncio.current_task() if asyncio._get_running_loop() else None  # noqa: SLF001 - in asyncio's __all__
-        return _holder(f"task {task.get_name()}" if task else f"thread {threading.current_thread().name}")
+
+Borrower = Holder | threading.Thread | asyncio.Task[Any]
+"""Who borrows; a thread and a task are not named before somebody asks."""
 
 
-@lru_cache(maxsize=1024)
-def _holder(who: str) -> Holder:
-    return Holder(who)
+def current_borrower() -> Borrower:
+    """Return the running asyncio task, or else the running thread."""
+    # Asked first, because outside of a loop `current_task` answers with an exception, at the cost of a borrow.
+    loop = asyncio._get_running_loop()  # noqa: SLF001 - in asyncio's __all__
+    return (loop and asyncio.current_task(loop)) or threading.current_thread()
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
     """One request from its entry to its end. Times are `time.monotonic()` seconds."""
 
-    holder: Holder
+    borrower: Borrower
     thread_id: int
     requested_at: float
     granted_at: float | None = None
     backend_pid: int | None = None
+
+    @property
+    def holder(self) -> Holder:
+        """The borrower as a person would name it."""
+        if isinstance(self.borrower, Holder):
+            return self.borrower
+        if isinstance(self.borrower, threading.Thread):
+            return Holder(f"thread {self.borrower.name}")
+        return Holder(f"task {self.borrower.get_name()}")
+
+    def is_of(self, borrower: Borrower, thread_id: int) -> bool:
+        """Tell whether it is a request of that borrower. Two jobs of one cell are two, though they are named alike."""
+        return self.borrower is borrower and self.thread_id == thread_id
+
+    @property
+    def waited_s(self) -> float:
+        """How long it has waited, or had waited when it was granted."""
+        return (time.monotonic() if self.granted_at is None else self.granted_at) - self.requested_at
 
     def seconds(self) -> float:
         """Return how long it has been waiting, or holding once granted."""
@@ -101,42 +119,49 @@ def quantile(ascending: Sequence[float], share: float) -> float:
 
 @dataclass(slots=True)
 class Ledger:
-    """The book of one pool. Every method may be called from any thread."""
+    """The book of one pool. Every method may be called from any thread.
 
+    A request's way through the two sets takes no lock: adding, discarding and copying are single steps of the
+    interpreter, and only the one who made a request carries it on.
+    """
+
+    _waiting: set[Ticket] = field(default_factory=set)
+    _held: set[Ticket] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _waiting: dict[int, Ticket] = field(default_factory=dict)
-    _held: dict[int, Ticket] = field(default_factory=dict)
+    """Held while what has ended is counted."""
     _waits: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _holds: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _begun_at: float = field(default_factory=time.monotonic)
-    _granted: int = 0
+    _given_back: int = 0
     _refused: int = 0
     _held_s: float = 0.0
 
-    def request(self, holder: Holder, thread_id: int) -> Ticket:
+    def request(self, borrower: Borrower, thread_id: int) -> Ticket:
         """Enter a request of the thread in the queue."""
-        ticket = Ticket(holder, thread_id, time.monotonic())
-        self._waiting[id(ticket)] = ticket  # one step of the interpreter: needs no lock
+        ticket = Ticket(borrower, thread_id, time.monotonic())
+        self._waiting.add(ticket)
         return ticket
 
     def grant(self, ticket: Ticket, backend_pid: int | None) -> None:
         """Note that the request has got its connection."""
-        with self._lock:
-            self._waiting.pop(id(ticket), None)
-            ticket.granted_at = time.monotonic()
-            ticket.backend_pid = backend_pid
-            self._held[id(ticket)] = ticket
-            self._granted += 1
-            self._waits.append(ticket.granted_at - ticket.requested_at)
+        ticket.backend_pid = backend_pid
+        ticket.granted_at = time.monotonic()
+        self._held.add(ticket)  # before it leaves the queue: nobody shall see it nowhere
+        self._waiting.discard(ticket)
 
     def end(self, ticket: Ticket) -> None:
         """Strike the request out, granted or not; striking it out twice is harmless."""
         with self._lock:
-            if self._waiting.pop(id(ticket), None):
+            if ticket in self._held:
+                self._held.discard(ticket)
+                held_s = ticket.seconds()
+                self._given_back += 1
+                self._held_s += held_s
+                self._holds.append(held_s)
+                self._waits.append(ticket.waited_s)
+            elif ticket in self._waiting:
+                self._waiting.discard(ticket)
                 self._refused += 1
-            if self._held.pop(id(ticket), None):
-                self._holds.append(ticket.seconds())
-                self._held_s += self._holds[-1]
 
     @property
     def in_use(self) -> int:
@@ -145,18 +170,23 @@ class Ledger:
 
     def held(self) -> list[Ticket]:
         """Return the requests that hold a connection now, longest first."""
-        with self._lock:
-            return sorted(self._held.values(), key=lambda ticket: ticket.granted_at or 0.0)
+        return sorted(self._held.copy(), key=attrgetter("granted_at"))
 
     def waiting(self) -> list[Ticket]:
         """Return the requests in the queue, longest wait first."""
-        with self._lock:
-            return list(self._waiting.copy().values())
+        return sorted(self._waiting.copy(), key=attrgetter("requested_at"))
 
     def usage(self) -> Usage:
-        """Return the account so far; what is held now counts as busy."""
+        """Return the account so far; what is held now counts as granted and as busy."""
         with self._lock:
-            seconds = time.monotonic() - self._begun_at
-            held_s = self._held_s + sum(ticket.seconds() for ticket in self._held.values())
-            waits, holds = tuple(sorted(self._waits)), tuple(sorted(self._holds))
-            return Usage(seconds, self._granted, self._refused, held_s / max(seconds, 1e-9), waits, holds)
+            held, seconds = self.held(), time.monotonic() - self._begun_at
+            held_s = self._held_s + sum(ticket.seconds() for ticket in held)
+            waits = sorted([*self._waits, *(ticket.waited_s for ticket in held)][-REMEMBERED:])
+            return Usage(
+                seconds=seconds,
+                granted=self._given_back + len(held),
+                refused=self._refused,
+                busy=held_s / max(seconds, 1e-9),
+                waits_s=tuple(waits),
+                holds_s=tuple(sorted(self._holds)),
+            )

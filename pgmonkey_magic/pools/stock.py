@@ -26,7 +26,7 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -124,6 +124,7 @@ def _refusal(error: psycopg.Error) -> ConnectFailed:
 
 
 _OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+_IDLE, _NO_TRACE = TransactionStatus.IDLE, Trace.NONE  # to look up a member of an enumeration takes time
 
 
 class _Counting:
@@ -153,46 +154,23 @@ class _Counting:
         self._one_at_a_time: Any = threading.Lock()
         self._in_flight: list[_Attempt] = []
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._gate = threading.Lock()
-        """What guards the state, for those who will not wait for it."""
 
-    def take_idle(self, is_fit: Callable[[Any], bool]) -> Any:
-        """Take an idle connection that is fit, if there is one and nothing to wait for; else None. For any thread."""
-        if not self._gate.acquire(blocking=False):
-            return None
-        try:
-            if self._closed or not self._pool or not is_fit(self._pool[0]):
-                return None
-            conn = self._pool.popleft()
-            self._nconns_min = min(self._nconns_min, len(self._pool))
-            self._stats[self._REQUESTS_NUM] += 1
-            conn._pool = self  # noqa: SLF001
-            return conn
-        finally:
-            self._gate.release()
+    def _taken(self) -> Any:
+        """Take the connection that has been idle for longest."""
+        conn = self._pool.popleft()
+        self._nconns_min = min(self._nconns_min, len(self._pool))
+        self._stats[self._REQUESTS_NUM] += 1
+        conn._pool = self  # noqa: SLF001
+        return conn
 
-    def put_idle(self, conn: Any) -> bool:
-        """Put a connection that needs no care among the idle ones; False where it does. For any thread."""
-        now = time.monotonic()
-        if (
-            self._waiting
-            or conn.trace is not Trace.NONE
-            or conn.pgconn.transaction_status != TransactionStatus.IDLE
-            or conn._expire_at <= now  # noqa: SLF001
-            or conn._created_at <= self._drained_at  # noqa: SLF001
-        ):
-            return False
-        restore(conn)
-        if not self._gate.acquire(blocking=False):
-            return False
-        try:
-            if self._closed or self._waiting or self._nconns > self._max_size:
-                return False
-            conn._pool = None  # noqa: SLF001
-            self._pool.append(conn)
-            return True
-        finally:
-            self._gate.release()
+    def _is_clean(self, conn: Any) -> bool:
+        """Tell whether a returned connection needs neither care nor replacement."""
+        return (
+            conn.trace is _NO_TRACE
+            and conn.pgconn.transaction_status == _IDLE
+            and conn._expire_at > time.monotonic()  # noqa: SLF001
+            and conn._created_at > self._drained_at  # noqa: SLF001
+        )
 
     def _resized(self, min_size: int, max_size: int) -> tuple[list[Any], int]:
         """Take the new sizes; return the idle connections to close and how many to open."""
@@ -304,7 +282,19 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         self._begin_counting(watch, nobody_can_serve)
         self._resets = resets
         super().__init__(**arguments)
-        self._gate = self._lock
+
+    def take_idle(self) -> Any:
+        """Take an idle connection, if there is one; else None."""
+        with self._lock:
+            return self._taken() if self._pool and not self._closed else None
+
+    def put(self, conn: Any) -> None:
+        """Take a connection back: at once where it needs no care."""
+        if self._is_clean(conn):
+            restore(conn)
+            self._add_to_pool(conn)
+        else:
+            self.putconn(conn)
 
     def resize(self, min_size: int, max_size: int | None = None) -> None:
         """Take new sizes now: close the surplus, open what is missing, for those who wait too."""
@@ -424,7 +414,7 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
     def _reset_connection(self, conn: Any) -> None:
         if conn.pgconn.transaction_status in _OPEN:
             try:
-                conn.wait(rollback(conn))
+                conn.hold(rollback(conn))
             except psycopg.Error as error:
                 logger.info("a connection that could not be rolled back is closed: %s", one_line(error))
                 self._close_connection(conn)
@@ -433,7 +423,7 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
             self._close_connection(conn)
         elif self._resets and must_reset(conn):
             try:
-                conn.wait(ask(conn, time.monotonic() + RESET_TIMEOUT_S, RESET))
+                conn.hold(ask(conn, time.monotonic() + RESET_TIMEOUT_S, RESET))
             except psycopg.Error as error:
                 logger.info("a connection that could not be reset is closed: %s", one_line(error))
                 self._close_connection(conn)
@@ -476,16 +466,15 @@ class _GatedLock(asyncio.Lock):
         super().__init__()
         self._gate = gate
 
-    async def acquire(self) -> Literal[True]:
+    async def __aenter__(self) -> None:
         """Wait for the tasks of the pool's loop, then shut the gate; behind it a thread stays for microseconds."""
-        await super().acquire()
+        await self.acquire()
         self._gate.acquire()
-        return True
 
-    def release(self) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Open the gate, then let the next task in."""
         self._gate.release()
-        super().release()
+        self.release()
 
 
 class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
@@ -499,8 +488,40 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
         self._begin_counting(watch, nobody_can_serve)
         self._resets = resets
         super().__init__(**arguments)
+        self._gate = threading.Lock()
         self._lock = _GatedLock(self._gate)
         self._one_at_a_time = asyncio.Lock()
+
+    def take_idle(self, is_fit: Callable[[Any], bool]) -> Any:
+        """Take an idle connection that is fit, if there is one and nothing to wait for; else None. For any thread."""
+        if not self._pool or not self._gate.acquire(blocking=False):
+            return None
+        try:
+            return self._taken() if self._pool and not self._closed and is_fit(self._pool[0]) else None
+        finally:
+            self._gate.release()
+
+    def put_idle(self, conn: Any) -> bool:
+        """Put a connection that needs no care among the idle ones; False where it does. For any thread."""
+        if self._waiting or not self._is_clean(conn) or not self._gate.acquire(blocking=False):
+            return False
+        try:
+            if self._closed or self._waiting or self._nconns > self._max_size:
+                return False
+            restore(conn)
+            conn._pool = None  # noqa: SLF001
+            self._pool.append(conn)
+            return True
+        finally:
+            self._gate.release()
+
+    async def put(self, conn: Any) -> None:
+        """Take a connection back: at once where it needs no care."""
+        if self._is_clean(conn):
+            restore(conn)
+            await self._add_to_pool(conn)
+        else:
+            await self.putconn(conn)
 
     async def resize(self, min_size: int, max_size: int | None = None) -> None:
         """Take new sizes now: close the surplus, open what is missing, for those who wait too."""
@@ -619,7 +640,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
     async def _reset_connection(self, conn: Any) -> None:
         if conn.pgconn.transaction_status in _OPEN:
             try:
-                await conn.wait(rollback(conn))
+                await conn.hold(rollback(conn))
             except psycopg.Error as error:
                 logger.info("a connection that could not be rolled back is closed: %s", one_line(error))
                 await self._close_connection(conn)
@@ -628,7 +649,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             await self._close_connection(conn)
         elif self._resets and must_reset(conn):
             try:
-                await conn.wait(ask(conn, time.monotonic() + RESET_TIMEOUT_S, RESET))
+                await conn.hold(ask(conn, time.monotonic() + RESET_TIMEOUT_S, RESET))
             except psycopg.Error as error:
                 logger.info("a connection that could not be reset is closed: %s", one_line(error))
                 await self._close_connection(conn)

@@ -22,7 +22,7 @@ from pgmonkey_magic.pools.committing import CommitLost, commit, settle
 from pgmonkey_magic.pools.factory_state import Trace, TracedConnection, rollback, trace_of
 from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
 from pgmonkey_magic.pools.lease import Keep, Lease, Talk, Terms, deliver
-from pgmonkey_magic.pools.ledger import Holder
+from pgmonkey_magic.pools.ledger import Borrower, Holder, current_borrower
 from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, SyncStockPool, stock_arguments
 
@@ -36,6 +36,12 @@ T = TypeVar("T")
 SyncLease = Lease[TracedConnection]
 
 
+class _Borrowed(threading.local):
+    def __init__(self) -> None:
+        self.leases: list[SyncLease] = []
+        """Those of this thread's `with` blocks, the innermost last."""
+
+
 class PGPool(BasePool[SyncStockPool]):
     """A sync pool. `with pool as conn:` borrows a psycopg connection and commits, or rolls back on an exception.
 
@@ -47,7 +53,12 @@ class PGPool(BasePool[SyncStockPool]):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self._opening = threading.Lock()
-        self._local = threading.local()
+        self._borrowed = _Borrowed()
+
+    def forget_parent(self) -> None:
+        """Begin anew in a forked child."""
+        super().forget_parent()
+        self._opening, self._borrowed = threading.Lock(), _Borrowed()
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -65,12 +76,12 @@ class PGPool(BasePool[SyncStockPool]):
                     self._watch, self._nobody_can_serve, connection_class=TracedConnection, **arguments
                 )
                 stock.open()
-                self._stock = stock
+                self.pool = stock
             return stock
 
     def disconnect(self) -> None:
         """Close the pool: idle connections now, borrowed ones when they come back. Using it again opens it anew."""
-        stock, self._stock = self.pool, None
+        stock, self.pool = self.pool, None
         if stock is not None:
             stock.close(timeout=2 / (stock.num_workers + 1))  # which it takes for each of its threads in turn
 
@@ -99,18 +110,19 @@ class PGPool(BasePool[SyncStockPool]):
 
         Raises PoolUnavailable. Pair it with `give_back`; `with pool as conn:` does both.
         """
-        return self._borrow(holder or Holder.current(), timeout, [])
+        return self._borrow(holder or current_borrower(), timeout, [])
 
-    def _borrow(self, holder: Holder, timeout: float | None, leases: list[SyncLease]) -> SyncLease:
+    def _borrow(self, borrower: Borrower, timeout: float | None, leases: list[SyncLease]) -> SyncLease:
         """Borrow, and enter the lease in *leases* before an interrupt can come between."""
         thread_id = threading.get_ident()
-        self._refuse_self_deadlock(thread_id, holder.who)
+        self._refuse_self_deadlock(borrower, thread_id)
         if not may_be_interrupted():
-            leases.append(self._take(holder, thread_id, timeout))
-            return leases[-1]
+            lease = self._take(borrower, thread_id, timeout)
+            leases.append(lease)
+            return lease
         future: Future[SyncLease] = Future()
         try:
-            in_helper(lambda: self._take_for(future, holder, thread_id, timeout, leases)).result()
+            in_helper(lambda: self._take_for(future, borrower, thread_id, timeout, leases)).result()
             return future.result()
         except BaseException:
             if not future.cancel() and not future.exception():
@@ -136,17 +148,15 @@ class PGPool(BasePool[SyncStockPool]):
         self.ledger.end(lease.ticket)
         if lease.spoiled:
             lease.conn.close()
-        if not lease.lender.put_idle(lease.conn):
-            lease.lender.putconn(lease.conn)
-        if self.retired:
-            self._close_if_retired()
+        lease.lender.put(lease.conn)
+        self._close_if_retired()
 
-    def _take(self, holder: Holder, thread_id: int, timeout: float | None) -> SyncLease:
-        ticket = self.ledger.request(holder, thread_id)
+    def _take(self, borrower: Borrower, thread_id: int, timeout: float | None) -> SyncLease:
+        ticket = self.ledger.request(borrower, thread_id)
         timeout = self.settings.timeout if timeout is None else timeout
         try:
-            stock = self._opened()
-            conn = stock.take_idle(self._is_fit) or self._take_patiently(stock, time.monotonic() + timeout)
+            stock = self.pool or self._opened()
+            conn = self._take_usable(stock, ticket.requested_at + timeout)
         except BaseException as error:
             self.ledger.end(ticket)
             if isinstance(error, (ConnectFailed, psycopg.Error)):
@@ -155,19 +165,22 @@ class PGPool(BasePool[SyncStockPool]):
             raise
         return self._leased(conn, ticket, stock)
 
-    def _take_patiently(self, stock: SyncStockPool, deadline: float) -> TracedConnection:
+    def _take_usable(self, stock: SyncStockPool, deadline: float) -> TracedConnection:
         while True:
-            if self._must_connect_now(stock):
-                self._connect_now(stock, deadline)
-            elif self._watch.error is not None:
-                stock.retry_now()
-            conn = stock.getconn(deadline - time.monotonic())
+            conn = stock.take_idle() or self._wait_for_one(stock, deadline)
             if self._is_usable(conn, deadline):
                 return conn
             conn.close()
             stock.putconn(conn)
             # What killed this one, such as a restart, killed others: nobody shall meet them one by one.
             stock.sweep()
+
+    def _wait_for_one(self, stock: SyncStockPool, deadline: float) -> TracedConnection:
+        if self._must_connect_now(stock):
+            self._connect_now(stock, deadline)
+        elif self._watch.error is not None:
+            stock.retry_now()
+        return stock.getconn(deadline - time.monotonic())
 
     def _is_usable(self, conn: TracedConnection, deadline: float) -> bool:
         if is_warm(conn):
@@ -176,7 +189,7 @@ class PGPool(BasePool[SyncStockPool]):
             return False
         if self.settings.check_on_checkout and needs_proof(conn):
             try:
-                conn.wait(ask(conn, check_deadline(deadline)))
+                conn.hold(ask(conn, check_deadline(deadline)))
             except psycopg.Error:
                 return False  # why is of no interest: it is closed and another one taken
         return True
@@ -194,13 +207,13 @@ class PGPool(BasePool[SyncStockPool]):
     def _take_for(
         self,
         future: Future[SyncLease],
-        holder: Holder,
+        borrower: Borrower,
         thread_id: int,
         timeout: float | None,
         leases: list[SyncLease],
     ) -> None:
         try:
-            lease = self._take(holder, thread_id, timeout)
+            lease = self._take(borrower, thread_id, timeout)
         except BaseException as error:  # noqa: BLE001 - a helper's end: the error travels to the one who waits
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
@@ -212,12 +225,12 @@ class PGPool(BasePool[SyncStockPool]):
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 
     def __enter__(self) -> TracedConnection:
-        return self._borrow(Holder.current(), None, self._leases()).conn
+        return self._borrow(current_borrower(), None, self._borrowed.leases).conn
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if not (leases := self._leases()):
+        if not (leases := self._borrowed.leases):
             raise RequestError(
                 f"the connection of this block was taken back when its cell was interrupted; use `with` on pool "
                 f"{self.name} again"
@@ -239,11 +252,14 @@ class PGPool(BasePool[SyncStockPool]):
             self._give_back(lease, leases)
 
     def _commit(self, conn: TracedConnection) -> None:
-        if conn.trace is Trace.NONE and conn.pgconn.transaction_status != TransactionStatus.INERROR:
-            conn.commit()  # nothing was written that an answer could be lost about
-        else:
-            with conn.lock:
-                conn.wait(commit(conn, writes=True))
+        with conn.lock:
+            status = conn.pgconn.transaction_status
+            if status == TransactionStatus.IDLE:
+                return
+            if status == TransactionStatus.INERROR or conn.trace is not Trace.NONE:
+                conn.hold(commit(conn, writes=True))
+            else:
+                conn.hold(conn._commit_gen())  # noqa: SLF001 - nothing was written whose COMMIT could be lost
 
     def reclaim(self, since: float) -> None:
         """Give back what this thread's `with` blocks have borrowed after *since* (`time.monotonic()`) and still hold.
@@ -251,7 +267,7 @@ class PGPool(BasePool[SyncStockPool]):
         For the end of an interrupted cell: an interrupt in the very step into `__exit__` keeps that from running. The
         connections are closed, so that what else may still know them cannot use them any more.
         """
-        leases = self._leases()
+        leases = self._borrowed.leases
         for lease in [lease for lease in leases if lease.ticket.requested_at >= since]:
             lease.spoiled = True
             self._give_back(lease, leases)
@@ -266,13 +282,26 @@ class PGPool(BasePool[SyncStockPool]):
 
         The transaction is the conversation's own affair. Call it from a thread that may block.
         """
+        return self.lend(lambda conn: conn.hold(talk(conn)), terms, granted)
+
+    def lend(
+        self,
+        work: Callable[[TracedConnection], T],
+        terms: Terms,
+        granted: Callable[[SyncLease], None] = lambda _lease: None,
+    ) -> T:
+        """Borrow, let *work* use the connection in this thread, which may block, give back.
+
+        What *work* sends counts as `terms.statement`, which tells what it may leave behind. The transaction is its own
+        affair.
+        """
         lease = (
             terms.keep.lease if terms.keep and terms.keep.lease else self.borrow(terms.holder, timeout=terms.timeout)
         )
         trace = lease.conn.trace
         try:
             granted(lease)
-            return lease.conn.wait(talk(lease.conn))
+            return work(lease.conn)
         finally:
             lease.conn.trace = max(trace, trace_of(terms.statement))
             if not self._kept(lease, terms.keep):
@@ -293,7 +322,7 @@ class PGPool(BasePool[SyncStockPool]):
     @contextmanager
     def transaction(self) -> Iterator[TracedConnection]:
         """Run a block in a transaction: a savepoint on this thread's connection, or else on a fresh borrow."""
-        if leases := self._leases():
+        if leases := self._borrowed.leases:
             with leases[-1].conn.transaction():
                 yield leases[-1].conn
         else:
@@ -318,11 +347,6 @@ class PGPool(BasePool[SyncStockPool]):
             conn.execute("SELECT 1")
 
     def _mine(self) -> TracedConnection:
-        if leases := self._leases():
+        if leases := self._borrowed.leases:
             return leases[-1].conn
         raise RequestError(f"this thread has borrowed no connection of pool {self.name}; use `with pool as conn:`")
-
-    def _leases(self) -> list[SyncLease]:
-        if self._local.__dict__.get("pid") != self._pid:
-            self._local.pid, self._local.leases = self._pid, []
-        return self._local.leases
