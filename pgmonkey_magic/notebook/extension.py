@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.notebook.display import register_formatters
+from pgmonkey_magic.notebook import completion
+from pgmonkey_magic.notebook.formatters import register_formatters
 from pgmonkey_magic.notebook.live import LiveJobs
 from pgmonkey_magic.notebook.magics import PgMonkey
 from pgmonkey_magic.pools import clear_cache, reclaim
@@ -32,6 +33,7 @@ def load(shell: InteractiveShell) -> None:
     shell.events.register("post_run_cell", magics.show_footers)
     shell.events.register("pre_run_cell", _Running.begin)
     shell.events.register("post_run_cell", _Running.end)
+    completion.install(shell, magics.session)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -40,6 +42,7 @@ def unload(shell: InteractiveShell) -> None:
     for kind in ("line", "cell"):
         manager.magics[kind].pop(NAME, None)
     _stop_listening(shell, manager.registry[PgMonkey.__name__])
+    completion.uninstall(shell)
 
     def close_unless_loaded(*_: object) -> None:
         shell.events.unregister("post_run_cell", close_unless_loaded)

@@ -17,6 +17,7 @@ FLOORS = {
     "results": 2,
     "pools": 2,
     "cells": 3,
+    "completion": 3,
     "tuning": 3,
     "notebook": 4,
     "panels": 4,
