@@ -1,8 +1,10 @@
 """A cell as a value: Request → Job → Result. No IPython, no widgets; nothing here prints."""
 
+from pgmonkey_magic.cells.backslash import is_backslash
 from pgmonkey_magic.cells.binding import described
 from pgmonkey_magic.cells.copying import CopyIn, CopyOut
 from pgmonkey_magic.cells.direct import Direct, query, run
+from pgmonkey_magic.cells.explaining import Explained
 from pgmonkey_magic.cells.job import Cancelled, Job, JobState
 from pgmonkey_magic.cells.request import Request
 from pgmonkey_magic.cells.result import CommandResult, Result, ResultSets, Timings
@@ -16,6 +18,7 @@ __all__ = [
     "CopyIn",
     "CopyOut",
     "Direct",
+    "Explained",
     "FirstRows",
     "Job",
     "JobState",
@@ -27,6 +30,7 @@ __all__ = [
     "Timings",
     "Way",
     "described",
+    "is_backslash",
     "query",
     "run",
 ]

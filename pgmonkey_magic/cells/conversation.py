@@ -14,7 +14,6 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from pgmonkey_magic.cells.binding import bound, commands
-from pgmonkey_magic.cells.ways import Exchange
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import Trace, commit, trace_of
 from pgmonkey_magic.results import Answer, query
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from psycopg.errors import Diagnostic
 
     from pgmonkey_magic.cells.request import Request
-    from pgmonkey_magic.cells.ways import Connection, Statement
+    from pgmonkey_magic.cells.ways import Connection, Exchange, Statement
 
 MAX_NOTICES = 100
 """Kept per cell; a RAISE NOTICE in a loop must not fill the notebook."""

@@ -39,6 +39,7 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], ke
     notes = [f"transaction open {keep.lease.ticket.seconds():.0f} s"] if keep.lease is not None else []
     values: list[Any] = []
     frames: list[Frame] = []
+    lines: list[str] = []
     for statement in transcript.statements:
         if statement.content is None:
             values.append(CommandResult(statement.tag, statement.rowcount, elapsed_ms))
@@ -47,6 +48,9 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], ke
             frames.append(frame)
             values.append(frame.data)
             notes.extend(frame.notes)
+        if statement.lines and len(transcript.statements) > 1:
+            lines.append(statement.tag)
+        lines.extend(statement.lines)
     sets = ResultSets(values, [statement.tag for statement in transcript.statements])
     result = Result(
         value=frames[0].data if len(frames) == 1 else sets[0] if len(sets) == 1 else sets,
@@ -61,6 +65,7 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], ke
         occupancy=borrow.occupancy,
         notes=tuple(notes),
         notices=notices,
+        lines=tuple(lines),
     )
     for frame in frames:
         if isinstance(frame.data, pd.DataFrame):  # a plan is none

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.cells.job import Job
 from pgmonkey_magic.cells.request import Request
 from pgmonkey_magic.cells.session import Session
 from pgmonkey_magic.cells.ways import AsItIs, FirstRows
@@ -18,6 +17,8 @@ from pgmonkey_magic.sql import find_parameters
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from pgmonkey_magic.cells.job import Job
 
 HOW = ("autocommit", "isolation", "max_rows", "read_only", "rollback", "timeout_s", "wait_s")
 

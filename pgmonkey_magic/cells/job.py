@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgmonkey_magic.cells import sqlerror
+from pgmonkey_magic.cells import backslash, sqlerror
 from pgmonkey_magic.cells.conversation import MAX_NOTICES, Transcript, converse
 from pgmonkey_magic.cells.conversion import Borrow, convert
 from pgmonkey_magic.cells.progress import Progress, Stopped
-from pgmonkey_magic.cells.ways import Exchange, StatementFailed
+from pgmonkey_magic.cells.ways import Exchange, Statement, StatementFailed
 from pgmonkey_magic.errors import PgMonkeyError, RequestError
 from pgmonkey_magic.pools import CommitLost, Keep, Terms, transaction_outcome
 from pgmonkey_magic.results import CopyRefused
@@ -233,6 +233,8 @@ class Job:
             self.backend_pid = lease.conn.pgconn.backend_pid
 
         try:
+            if backslash.is_backslash(self.request.sql):
+                return self.pool.lend(self._look, self._terms(), granted)
             return self.pool.run(self._converse, self._terms(), granted)
         except CopyRefused as error:
             raise RequestError(
@@ -253,6 +255,8 @@ class Job:
 
     def _terms(self) -> Terms:
         request = self.request
+        if backslash.is_backslash(request.sql):
+            return Terms(request.holder, backslash.SENT, request.wait_s, self._keep)
         # Without a transaction to end it, what is set for the cell outlives it.
         sent = f"{request.opening}; {request.sql}" if request.in_charge and request.opening else request.sql
         return Terms(request.holder, sent, request.wait_s, self._keep)
@@ -268,6 +272,20 @@ class Job:
         finally:
             with self._lock:
                 self._lease = self.backend_pid = None
+
+    def _look(self, conn: Any) -> Transcript:
+        """Carry out backslash commands, for which the connection is lent to this thread."""
+        began_at = time.monotonic()
+        try:
+            found = [
+                Statement(description.title, description.rowcount, description.frame, description.footer)
+                for command in backslash.commands(self.request.sql)
+                for description in backslash.describe(conn, command)
+            ]
+        finally:
+            with self._lock:
+                self._lease = self.backend_pid = None
+        return Transcript(tuple(found), time.monotonic() - began_at, 0.0)
 
     def _on_notice(self, diag: Diagnostic) -> None:
         if len(self.notices) < MAX_NOTICES:

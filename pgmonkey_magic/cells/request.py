@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pgmonkey_magic.cells.backslash import is_backslash
 from pgmonkey_magic.cells.ways import AsItIs, Way
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import Holder
@@ -39,6 +40,8 @@ class Request:
     way: Way = field(default_factory=AsItIs)
 
     def __post_init__(self) -> None:
+        if self.way.option and is_backslash(self.sql):
+            raise RequestError(f"{self.way.option} is for SQL, not for backslash commands")
         if self.autocommit and self.own_terms:
             raise RequestError(f"{self.own_terms} belong to a transaction, and --autocommit asks for none")
         if self.own_terms and (control := self.control):

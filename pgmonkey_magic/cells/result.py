@@ -71,6 +71,8 @@ class Result:
     occupancy: Occupancy
     notes: tuple[str, ...]
     notices: tuple[str, ...]
+    lines: tuple[str, ...] = ()
+    """What stands below the rows, such as the indexes that `\\d` shows."""
 
     def attributes(self, rows: int, *, truncated: bool) -> dict[str, Any]:
         """Return the plain dict for `DataFrame.attrs["pgmonkey"]`."""
@@ -81,4 +83,5 @@ class Result:
             "timings": {**asdict(self.timings), "total_ms": self.timings.total_ms},
             "notices": list(self.notices),
             "notes": list(self.notes),
+            "lines": list(self.lines),
         }

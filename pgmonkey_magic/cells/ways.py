@@ -33,12 +33,13 @@ CURSOR = "pgmonkey_rows"
 class Statement:
     """One statement's outcome: its tag, how many rows it returned or touched, and what makes a value of its rows.
 
-    `rowcount` is None where the command has none; `content` where it returned no rows.
+    `rowcount` is None where the command has none; `content` where it returned no rows. `lines` stand below its rows.
     """
 
     tag: str
     rowcount: int | None
     content: Callable[[], Frame] | None
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,11 @@ class Way(ABC):
     """What chooses it, as it is typed."""
     one_by_one: ClassVar[bool] = True
     """Whether each statement has to be a command of its own."""
-    rolls_back: ClassVar[bool] = False
-    """Whether the cell's transaction is rolled back at its end."""
+
+    @property
+    def rolls_back(self) -> bool:
+        """Whether the cell's transaction is rolled back at its end."""
+        return False
 
     @abstractmethod
     def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:

@@ -9,9 +9,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.cells import AsItIs, CopyIn, CopyOut, FirstRows, Request, Way
+from pgmonkey_magic.cells import AsItIs, CopyIn, CopyOut, Explained, FirstRows, Request, Way, is_backslash
 from pgmonkey_magic.errors import RequestError
-from pgmonkey_magic.sql import Kind, find_parameters, split, tokens
+from pgmonkey_magic.notebook.grammar import PLANS
+from pgmonkey_magic.sql import Kind, Parameter, find_parameters, split, tokens
 
 if TYPE_CHECKING:
     from pgmonkey_magic.notebook.grammar import Options, Query
@@ -58,7 +59,7 @@ def asked_for(query: Query, names: Names, cell: int | None) -> Request:
         sql=sql,
         values={
             name: given[name] if name in given else names.value(name)
-            for name in dict.fromkeys(parameter.name for parameter in find_parameters(sql))
+            for name in dict.fromkeys(parameter.name for parameter in _parameters(sql))
         },
         cell=cell,
         autocommit=options.has("autocommit"),
@@ -74,6 +75,7 @@ def asked_for(query: Query, names: Names, cell: int | None) -> Request:
 def _way(options: Options, names: Names, sql: str) -> Way:
     """Return how the statements are run; the options that say so exclude each other."""
     ways: dict[str, Callable[[str], Way]] = {
+        "explain": lambda text: _explained(text, commits=options.has("commit")),
         "max-rows": lambda text: FirstRows(_rows(text)),
         "copy-from": lambda text: CopyIn(_source(text, names, sql)),
         "copy-to": lambda text: CopyOut(_target(text, names, sql)),
@@ -81,9 +83,17 @@ def _way(options: Options, names: Names, sql: str) -> Way:
     asked = {key: value for key in ways if (value := options.value(key)) is not None}
     if len(asked) > 1:
         raise RequestError(f"{' and '.join('--' + key for key in asked)} exclude each other")
+    if options.has("commit") and options.value("explain") != "analyze":
+        raise RequestError("--commit belongs to --explain analyze, which rolls back otherwise; any other cell commits")
     for key, value in asked.items():
         return ways[key](value)
     return AsItIs()
+
+
+def _explained(text: str, *, commits: bool) -> Explained:
+    if text not in PLANS:
+        raise RequestError(f"--explain takes {' or '.join(PLANS)}, not {text!r}")
+    return Explained(analyze=text == "analyze", commits=commits)
 
 
 def _rows(text: str) -> int:
@@ -129,6 +139,10 @@ def _needs_copy(sql: str, option: str, words: str) -> None:
     ]
     if len(copies) != 1:
         raise RequestError(f"{option} is the other end of one COPY … {words}; the cell holds {len(copies) or 'none'}")
+
+
+def _parameters(sql: str) -> list[Parameter]:
+    return [] if is_backslash(sql) else find_parameters(sql)
 
 
 def _text(query: Query) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.cells import CommandResult, Job, JobState, Result, ResultSets
+from pgmonkey_magic.cells import CommandResult, JobState, Result, ResultSets
 from pgmonkey_magic.errors import PgMonkeyError
+from pgmonkey_magic.results.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from IPython.core.interactiveshell import InteractiveShell
+    from pgmonkey_magic.cells import Job
 
 MAX_FOOTERS = 5
 """Shown for one cell; a loop of a thousand line magics needs no thousand lines."""
@@ -86,7 +87,7 @@ def _end(job: Job) -> list[str]:
 
 
 def _outcomes(sets: ResultSets) -> list[str]:
-    if len(sets) == 1 and not isinstance(frame := sets[0], CommandResult):
+    if len(sets) == 1 and not isinstance(frame := sets[0], CommandResult | Plan):
         rows = len(frame)
         return [f"{rows:,} row{'s' if rows != 1 else ''}"]
     return list(sets.tags)
@@ -107,21 +108,3 @@ def shown_footers(footers: Sequence[str]) -> Shown:
 def shown_notices(notices: Sequence[str]) -> Shown:
     """Return the server's messages."""
     return shown_lines(notices, NOTICE_STYLE)
-
-
-def result_sets_html(sets: ResultSets) -> str:
-    """Return every result set under its command tag."""
-    parts = []
-    for tag, value in zip(sets.tags, sets, strict=True):
-        parts.append(f'<div style="{QUIET_STYLE}">{esc(tag)}</div>')
-        if not isinstance(value, CommandResult):
-            parts.append(value._repr_html_())  # IPython's protocol; pandas escapes the cells
-    return "".join(parts)
-
-
-def register_formatters(shell: InteractiveShell, show_job: Callable[[Job], None]) -> None:
-    """Teach IPython how ResultSets look, and that a Job shows itself."""
-    formatters: Any = shell.display_formatter
-    formatters.ipython_display_formatter.for_type(Job, show_job)
-    formatters.formatters["text/html"].for_type(ResultSets, result_sets_html)
-    formatters.formatters["text/plain"].for_type(ResultSets, lambda sets, printer, _cycle: printer.text(repr(sets)))

@@ -32,6 +32,8 @@ class Option:
     metavar: str | None
     help: str
     repeats: bool = False
+    choices: tuple[str, ...] = ()
+    """The words that may follow it; where none does, the first is meant."""
 
     @property
     def key(self) -> str:
@@ -88,6 +90,7 @@ class Command:
     arguments: tuple[str, ...]
 
 
+PLANS = ("plan", "analyze")
 TYPE = Option(("-t", "--type"), "TYPE", "pool or async_pool; the file's own type otherwise")
 CELL_OPTIONS = (
     Option(("-o", "--out"), "NAME[,NAME…]", "bind the result(s) to these names and show only the footer"),
@@ -98,6 +101,13 @@ CELL_OPTIONS = (
     Option(("--params",), "DICT", "what the parameters mean, as an expression for a dict"),
     Option(("-f", "--file"), "PATH", "the SQL of a file"),
     Option(("-n", "--max-rows"), "N", "stop after N rows of each query and say so"),
+    Option(
+        ("-e", "--explain"),
+        "[plan|analyze]",
+        "the plan instead of the rows; analyze runs the statement and rolls back",
+        choices=PLANS,
+    ),
+    Option(("--commit",), None, "keep what --explain analyze has written"),
     Option(("-b", "--background"), None, "return a Job at once: await it, or see the words jobs and cancel"),
     Option(
         ("--copy-from",), "PATH_OR_NAME", "the rows of COPY … FROM STDIN: a file, or a DataFrame's or open file's name"
@@ -235,18 +245,24 @@ def _options(text: str, known: Sequence[Option], where: str) -> tuple[Options, s
                 + (f"did you mean {near}?" if near else f"it has {', '.join(o.names[-1] for o in known) or 'none'}")
             )
         option = by_name[name]
-        if option.metavar is None:
-            if equals:
-                raise RequestError(f"{name} is a flag and takes no value")
-        elif not equals:
-            match = TOKEN.match(text)
-            if match is None:
-                raise RequestError(f"{name} needs a value: {name} {option.metavar}")
-            value, text = _unquoted(match), text[match.end() :]
+        if option.metavar is None and equals:
+            raise RequestError(f"{name} is a flag and takes no value")
+        if option.metavar is not None and not equals:
+            value, text = _value(option, name, text)
         if option.key in given and not option.repeats:
             raise RequestError(f"{name} is given twice")
         given.setdefault(option.key, []).append(value)
     return Options(given), text
+
+
+def _value(option: Option, name: str, text: str) -> tuple[str, str]:
+    """Read an option's value at the start of *text*; return it and the rest."""
+    match = TOKEN.match(text)
+    if option.choices and (match is None or match["bare"] not in option.choices):
+        return option.choices[0], text
+    if match is None:
+        raise RequestError(f"{name} needs a value: {name} {option.metavar}")
+    return _unquoted(match), text[match.end() :]
 
 
 def _unquoted(match: re.Match[str]) -> str:
@@ -255,6 +271,8 @@ def _unquoted(match: re.Match[str]) -> str:
 
 def _names(text: str | None) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",")) if text is not None else ()
+    if text is not None and not all(names):
+        raise RequestError(f"names are written with commas and without blanks, as in --out a,b; this is {text!r}")
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name):
             raise RequestError(f"{name!r} is no Python name to bind a result to")

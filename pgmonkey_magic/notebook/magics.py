@@ -38,6 +38,7 @@ class PgMonkey(Magics):
         Direct.session = self.session = Session()
         self._commands = Commands(self.session)
         self._footers: list[str] = []
+        self._lines: list[str] = []
 
     @no_var_expand
     @needs_local_scope
@@ -63,9 +64,10 @@ class PgMonkey(Magics):
     def _handed_over(self, query: Query, job: Job) -> Job | None:
         self._ip.user_ns["_pg"] = job
         if query.into:
-            if len(query.into) > 1:
+            name, *others = query.into
+            if others:
                 raise RequestError("a background job is one value, for one name; job.result() gives its results")
-            self._ip.user_ns[query.into[0]] = job
+            self._ip.user_ns[name] = job
             return None
         return job
 
@@ -87,6 +89,8 @@ class PgMonkey(Magics):
         if query.into:
             self._bind(query.into, result)
             return None
+        if not quiet:
+            self._lines += result.lines
         return None if quiet and is_cell else result.value
 
     def _bind(self, names: tuple[str, ...], result: Result) -> None:
@@ -101,6 +105,9 @@ class PgMonkey(Magics):
     def show_footers(self, *_: object) -> None:
         """Show what the cell that has just run left to say; IPython's `post_run_cell` calls it."""
         footers, self._footers = self._footers, []
+        lines, self._lines = self._lines, []
+        if lines:
+            display(show.shown_lines(lines, show.PLAN_STYLE))
         if footers:
             display(show.shown_footers(footers))
 

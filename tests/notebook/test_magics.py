@@ -359,7 +359,8 @@ def test_readme_names_every_option_and_word() -> None:
 def test_html_is_escaped(connected: Shell) -> None:
     nasty = "<img src=x onerror=alert(1)>"
     connected.run(f"%%pgmonkey\nDO $$BEGIN RAISE NOTICE '{nasty}'; END$$")
-    from pgmonkey_magic.notebook.display import result_sets_html, shown_lines
+    from pgmonkey_magic.notebook.display import shown_lines
+    from pgmonkey_magic.notebook.formatters import result_sets_html
 
     assert "<img" not in shown_lines([f"NOTICE: {nasty}"])._repr_mimebundle_()["text/html"]
     df = connected.run(f"""%pgmonkey SELECT '{nasty}' AS "{nasty}" """)
