@@ -24,7 +24,7 @@ class Explained(Way):
 
     analyze: bool = False
     commits: bool = False
-    option: ClassVar[str] = "--explain analyze"
+    option: ClassVar[str] = "--explain"
 
     @property
     def rolls_back(self) -> bool:

@@ -40,8 +40,9 @@ class Request:
     way: Way = field(default_factory=AsItIs)
 
     def __post_init__(self) -> None:
-        if self.way.option and is_backslash(self.sql):
-            raise RequestError(f"{self.way.option} is for SQL, not for backslash commands")
+        if is_backslash(self.sql) and (option := self.way.option or self.own_terms or self.autocommit):
+            option = "--autocommit" if option is True else option
+            raise RequestError(f"{option} is for SQL, not for backslash commands, which only look at the catalogue")
         if self.autocommit and self.own_terms:
             raise RequestError(f"{self.own_terms} belong to a transaction, and --autocommit asks for none")
         if self.own_terms and (control := self.control):

@@ -45,6 +45,8 @@ def test_in_an_open_transaction_its_own_tables_are_seen(connected: Shell, server
         ("\\dz", "did you mean"),
         ("-n 3 \\dt", "--max-rows is for SQL"),
         ("-e \\dt", "--explain"),
+        ("--read-only \\dt", "--read-only is for SQL"),
+        ("--autocommit \\dt", "--autocommit is for SQL"),
     ],
 )
 def test_what_is_not_there_says_what_is(connected: Shell, typed: str, part: str) -> None:

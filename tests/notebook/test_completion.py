@@ -88,7 +88,7 @@ def shop(server: Server) -> Iterator[str]:
         ("SELECT 1::shop.¦", "type", ["mood"]),
         ("SELECT * FROM sho¦", "schema", ["shop"]),
         ("SELECT pg_size_p¦", "function", ["pg_size_pretty"]),
-        ("SELECT jsonb_object_a¦", "function", ["jsonb_object_agg", "jsonb_object_agg_strict", "jsonb_object_agg_unique", "jsonb_object_agg_unique_strict"]),
+        ("SELECT jsonb_object_k¦", "function", ["jsonb_object_keys"]),
         ("SELECT relname FROM pg_catalog.pg_cla¦", "table", ["pg_class"]),
         ("SET statement_time¦", "setting", ["statement_timeout"]),
         ("SET bytea_output TO ¦", "value", ["escape", "hex", "default"]),

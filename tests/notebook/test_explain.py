@@ -62,7 +62,7 @@ def test_html_and_text_in_one_bundle(connected: Shell) -> None:
         ("%pgmonkey --commit -e SELECT 1", "--commit belongs to --explain analyze"),
         ("%pgmonkey -e -n 3 SELECT 1", "exclude each other"),
         ("%%pgmonkey -e\n-- nothing", "no SQL statement"),
-        ("%pgmonkey --autocommit -e analyze SELECT 1", "--explain analyze belong"),
+        ("%pgmonkey --autocommit -e analyze SELECT 1", "--explain belong"),
     ],
 )
 def test_what_cannot_be_explained_says_so(connected: Shell, cell: str, part: str) -> None:

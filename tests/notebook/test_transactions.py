@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def in_use(shell: Shell) -> int:
 
 def test_a_transaction_goes_on_over_cells_until_commit(connected: Shell, server: Server, table: str) -> None:
     connected.run("%pgmonkey BEGIN")
-    assert "transaction open 0 s" in connected.footer
+    assert re.search(r"transaction open \d s", connected.footer)
     connected.run(f"%pgmonkey INSERT INTO {table} VALUES (1)")
     pids = {connected.run("%pgmonkey SELECT pg_backend_pid() AS pid")["pid"][0] for _ in range(3)}
     assert len(pids) == 1

@@ -31,6 +31,7 @@ ONLY_IN = {
     "psycopg_pool": {"pools"},
     "pandas": {"results", "cells", "notebook"},
     "yaml": {"config"},
+    "pgspecial": {"cells"},
 }
 
 
