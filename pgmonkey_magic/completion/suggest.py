@@ -184,7 +184,8 @@ class _Finder:
         kinds = {kind for _, (_, kind) in same}
 
         def key(entry: tuple[Source, tuple[str, str]]) -> int:
-            if entry in same[:1] and not self._place.assigned:
+            is_itself = bool(same) and entry[0] is same[0][0] and entry[1] == same[0][1]
+            if is_itself and not self._place.assigned:
                 return 3
             return 0 if entry[1][0] == compared else 1 if entry[1][1] in kinds else 2
 

@@ -19,12 +19,12 @@ CORE = tuple(
     """
     select from where group by order having limit offset join inner left right full cross natural lateral on using as
     and or not in exists between like ilike similar is null true false distinct all any case when then else end cast
-    union intersect except with recursive insert into values update set delete returning conflict do nothing default over
-    partition window filter within rows range groups preceding following current row unbounded asc desc nulls first last
-    fetch next only for share array collate interval coalesce nullif greatest least extract create alter drop table view
-    materialized index sequence schema function procedure trigger type column constraint primary foreign key references
-    unique check cascade restrict if replace temporary explain analyze verbose begin commit rollback savepoint grant
-    revoke to truncate copy language returns add rename merge matched tablesample ordinality
+    union intersect except with recursive insert into values update set delete returning conflict do nothing default
+    over partition window filter within rows range groups preceding following current row unbounded asc desc nulls
+    first last fetch next only for share array collate interval coalesce nullif greatest least extract create alter
+    drop table view materialized index sequence schema function procedure trigger type column constraint primary
+    foreign key references unique check cascade restrict if replace temporary explain analyze verbose begin commit
+    rollback savepoint grant revoke to truncate copy language returns add rename merge matched tablesample ordinality
     """.split()  # noqa: SIM905
 )
 

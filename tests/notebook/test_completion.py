@@ -99,8 +99,8 @@ def shop(server: Server) -> Iterator[str]:
 def test_sql_is_completed_from_the_servers_catalogue(
     connected: Shell, shop: str, cell: str, type_: str, expected: list[str]
 ) -> None:
-    tab(connected, "%%pgmonkey\nSELECT ¦")  # where the machine is busy, the first answer may come without the catalogue
-    _settled()
+    tab(connected, "%%pgmonkey\nSELECT ¦")
+    _settled()  # where the machine is busy, the first answer may come without the catalogue
     found = tab(connected, f"%%pgmonkey -q\n{cell}")
     assert sorted(of_type(found, type_)) == sorted(expected)
     line = cell.replace("\n", " ")
@@ -285,7 +285,8 @@ def test_after_a_change_the_next_tab_knows_it(connected: Shell, server: Server) 
 
 def test_what_the_role_may_not_use_is_not_shown(shell: Shell, server: Server, shop: str, config_file: Path) -> None:
     server.query(
-        "CREATE ROLE clerk; GRANT USAGE ON SCHEMA shop TO clerk; GRANT SELECT (order_id, total) ON shop.orders TO clerk;"
+        "CREATE ROLE clerk; GRANT USAGE ON SCHEMA shop TO clerk;"
+        "GRANT SELECT (order_id, total) ON shop.orders TO clerk;"
         "CREATE SCHEMA vault; CREATE TABLE vault.gold (n int); REVOKE EXECUTE ON FUNCTION shop.discount FROM public"
     )
     try:
@@ -444,7 +445,10 @@ def test_a_kernel_answers_a_complete_request(tmp_path: Path, server: Server, sho
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(["%pgmonkey", "%%pgmonkey", " ", "\n", "\\\n", "-", "--", "-c", "-p", "=", '"', "'", "use", "tune", "x", "SELECT "]),
+        st.sampled_from(
+            ["%pgmonkey", "%%pgmonkey", " ", "\n", "\\\n", "-", "--", "-c", "-p", "-e", "=", '"', "'", "use", "tune",
+             "x", "SELECT "]
+        ),
         max_size=14,
     ).map("".join),
     st.data(),

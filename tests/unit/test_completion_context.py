@@ -84,7 +84,8 @@ CUSTOMERS = ["customer_id", "email", '"Weird Name"', '"order"']
         ("SELECT p.| FROM stock.parts p", ["part_id", "customer_id"]),
         ("SELECT * FROM orders o WHERE o.|", ORDERS),
         ("SELECT * FROM orders o JOIN customers c ON o.| = c.customer_id", ORDERS),
-        ("SELECT * FROM orders o JOIN customers c ON c.customer_id = o.|", ["customer_id", "order_id", "total", "placed_at"]),
+        ("SELECT * FROM orders o JOIN customers c ON c.customer_id = o.|",
+         ["customer_id", "order_id", "total", "placed_at"]),
         ("SELECT * FROM orders o, customers c WHERE c.|", CUSTOMERS),
         ("SELECT * FROM ONLY orders o WHERE o.|", ORDERS),
         ("SELECT * FROM (orders o JOIN customers c ON true) WHERE c.|", CUSTOMERS),
@@ -155,9 +156,11 @@ def test_columns(marked: str, columns: list[str]) -> None:
 @pytest.mark.parametrize("fragment", ["", "o", "or"])
 @pytest.mark.parametrize(
     "before",
-    ["SELECT * FROM ", "SELECT * FROM customers JOIN ", "SELECT * FROM customers c, ", "INSERT INTO ", "UPDATE ", "DELETE FROM ",
+    ["SELECT * FROM ", "SELECT * FROM customers JOIN ", "SELECT * FROM customers c, ", "INSERT INTO ", "UPDATE ",
+     "DELETE FROM ",
      "TRUNCATE ", "TABLE ", "DROP TABLE ", "DROP TABLE IF EXISTS ", "ALTER TABLE ", "LOCK TABLE ", "VACUUM ", "COPY ",
-     "SELECT * FROM customers c LEFT JOIN LATERAL ", "CREATE INDEX i ON ", "CREATE TRIGGER t AFTER UPDATE ON ", "GRANT SELECT ON ",
+     "SELECT * FROM customers c LEFT JOIN LATERAL ", "CREATE INDEX i ON ", "CREATE TRIGGER t AFTER UPDATE ON ",
+     "GRANT SELECT ON ",
      "COMMENT ON COLUMN ", "WITH w AS (SELECT * FROM ", "SELECT * FROM customers WHERE id IN (SELECT 1 FROM ",
      "DELETE FROM customers USING ", "SELECT 1 FROM customers c JOIN products p ON true, ", "SELECT * FROM ("],
 )  # fmt: skip
@@ -233,9 +236,12 @@ def test_keywords_follow_the_typed_case(marked: str, expected: set[str]) -> None
 @pytest.mark.parametrize(
     "marked",
     [
-        "SELECT 'ord|", "SELECT 'ord|' FROM orders", "SELECT E'\\'ord|", "SELECT $$ord|$$", "SELECT $tag$ SELECT | $tag$",
-        "-- SELECT |", "SELECT /* | */ 1", "SELECT /* /* */ | */ 1", "SELECT 1|", "SELECT $1|", "SELECT 'x'|", "SELECT count(*)|",
-        "DO $$BEGIN SELECT | END$$", "SELECT total AS |", "SELECT * FROM orders AS |", 'SELECT U&"|', "SELECT .|", "CREATE TABLE t (|",
+        "SELECT 'ord|", "SELECT 'ord|' FROM orders", "SELECT E'\\'ord|", "SELECT $$ord|$$",
+        "SELECT $tag$ SELECT | $tag$",
+        "-- SELECT |", "SELECT /* | */ 1", "SELECT /* /* */ | */ 1", "SELECT 1|", "SELECT $1|", "SELECT 'x'|",
+        "SELECT count(*)|",
+        "DO $$BEGIN SELECT | END$$", "SELECT total AS |", "SELECT * FROM orders AS |", 'SELECT U&"|', "SELECT .|",
+        "CREATE TABLE t (|",
     ],
 )  # fmt: skip
 def test_nothing_is_completed_in_strings_comments_and_new_names(marked: str) -> None:
@@ -331,10 +337,14 @@ def test_of_thousands_there_are_at_most_five_hundred() -> None:
 
 
 PIECES = [
-    "SELECT ", "FROM ", "JOIN ", "WHERE ", "WITH ", "w ", "AS ", "(", ")", "[", "]", ",", ".", ";", "orders ", "o", '"', "'", "$$", "--",
-    "/*", "*/", "*", ":", "::", "=", "USING ", "ON ", "INSERT INTO ", "VALUES ", "UPDATE ", "SET ", "UNION ", "LATERAL ", "CREATE TABLE ",
-    "CREATE INDEX ", "ALTER ", "DROP ", "IF EXISTS ", "COLUMN ", "TO ", "BY ", "\n", "1", "é", "\0", "RECURSIVE ", "ONLY ", "CONFLICT ",
-    "extract", "MERGE ", "DELETE ", "RETURNING ", "distinct ", "GRANT ", "search_path ", "ADD ", "U&", "E'", "\\", "CAST", "GROUP ",
+    "SELECT ", "FROM ", "JOIN ", "WHERE ", "WITH ", "w ", "AS ", "(", ")", "[", "]", ",", ".", ";", "orders ", "o",
+    '"', "'", "$$", "--",
+    "/*", "*/", "*", ":", "::", "=", "USING ", "ON ", "INSERT INTO ", "VALUES ", "UPDATE ", "SET ", "UNION ",
+    "LATERAL ", "CREATE TABLE ",
+    "CREATE INDEX ", "ALTER ", "DROP ", "IF EXISTS ", "COLUMN ", "TO ", "BY ", "\n", "1", "é", "\0", "RECURSIVE ",
+    "ONLY ", "CONFLICT ",
+    "extract", "MERGE ", "DELETE ", "RETURNING ", "distinct ", "GRANT ", "search_path ", "ADD ", "U&", "E'", "\\",
+    "CAST", "GROUP ",
 ]  # fmt: skip
 TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 
