@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 
 from pgmonkey_magic.cells.binding import bound, commands
+from pgmonkey_magic.cells.ways import StatementFailed
 from pgmonkey_magic.errors import RequestError
-from pgmonkey_magic.pools import Trace, commit, trace_of
+from pgmonkey_magic.pools import CommitLost, Trace, commit, trace_of, whose
 from pgmonkey_magic.results import Answer, query
+from pgmonkey_magic.sql import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from psycopg.errors import Diagnostic
 
+    from pgmonkey_magic.cells.binding import Command
     from pgmonkey_magic.cells.request import Request
-    from pgmonkey_magic.cells.ways import Connection, Exchange, Statement
+    from pgmonkey_magic.cells.ways import Connection, Exchange, Part, Statement
 
 MAX_NOTICES = 100
 """Kept per cell; a RAISE NOTICE in a loop must not fill the notebook."""
@@ -67,7 +70,8 @@ def converse(exchange: Exchange, request: Request, on_notice: Callable[[Diagnost
         if request.opening and not is_open:
             execute_s += _elapsed((yield from query(pgconn, request.opening.encode())))
         for command, parameters in sent:
-            part = yield from request.way.run(exchange, command, parameters)
+            running = request.way.run(exchange, command, parameters)
+            part = yield from (_told(conn, running) if in_charge and _commits(command) else running)
             execute_s += part.execute_s
             fetch_s += part.fetch_s
             statements += part.statements
@@ -83,6 +87,21 @@ def converse(exchange: Exchange, request: Request, on_notice: Callable[[Diagnost
         raise
     finally:
         conn.remove_notice_handler(on_notice)
+
+
+def _commits(command: Command) -> bool:
+    return any(statement.words[:1] in (("commit",), ("end",)) for statement in split(command.text))
+
+
+def _told(conn: Connection, committing: PQGen[Part]) -> PQGen[Part]:
+    """Run a COMMIT that the person typed, and be able to say what became of it where its answer never comes."""
+    xid, life = (yield from whose(conn)) if conn.pgconn.transaction_status == TransactionStatus.INTRANS else (None, "")
+    try:
+        return (yield from committing)
+    except StatementFailed as failed:
+        if conn.pgconn.status == ConnStatus.BAD:
+            raise CommitLost(xid, life) from failed.error
+        raise
 
 
 def _commit(conn: Connection, *, writes: bool) -> PQGen[float]:

@@ -12,7 +12,7 @@ This is the only room that imports psycopg_pool.
 
 from pgmonkey_magic.pools.async_pool import PGAsyncPool
 from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, close_cached, get_cached, reclaim, rekey
-from pgmonkey_magic.pools.committing import CommitLost, commit, transaction_outcome
+from pgmonkey_magic.pools.committing import CommitLost, commit, transaction_outcome, whose
 from pgmonkey_magic.pools.connecting import ServerIdentity, connect_parameters, probe
 from pgmonkey_magic.pools.factory_state import Trace, trace_of
 from pgmonkey_magic.pools.lease import Keep, Lease, Talk, Terms
@@ -52,4 +52,5 @@ __all__ = [
     "rekey",
     "trace_of",
     "transaction_outcome",
+    "whose",
 ]

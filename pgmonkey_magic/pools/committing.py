@@ -56,7 +56,7 @@ def commit(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], *, writ
     answered with ROLLBACK and no error: rows lost without a word), the server's error where a deferred constraint
     fails, and CommitLost.
     """
-    pgconn, xid, life = conn.pgconn, None, ""
+    pgconn = conn.pgconn
     if pgconn.transaction_status == TransactionStatus.IDLE:
         return
     if pgconn.transaction_status == TransactionStatus.INERROR:
@@ -64,16 +64,20 @@ def commit(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], *, writ
             "the block ended normally, but an error inside it had aborted the transaction: nothing was committed; "
             "let the error out of the block, or put conn.transaction() around the part that may fail"
         )
-    if writes:
-        # Before COMMIT, because nothing can be asked on a line that was cut.
-        results = yield from ask(conn, math.inf, _WHO.encode())
-        xid, life = (_text(results[0].get_value(0, column)) for column in range(2))
+    xid, life = (yield from whose(conn)) if writes else (None, "")
     try:
         yield from ask(conn, math.inf, b"COMMIT")
     except psycopg.OperationalError as error:
         if pgconn.status == ConnStatus.BAD:
-            raise CommitLost(xid or None, life) from error
+            raise CommitLost(xid, life) from error
         raise
+
+
+def whose(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> PQGen[tuple[str | None, str]]:
+    """Ask, before COMMIT, for the two by which its outcome can be asked for after it: see CommitLost."""
+    results = yield from ask(conn, math.inf, _WHO.encode())
+    xid, life = (_text(results[0].get_value(0, column)) for column in range(2))
+    return xid or None, life
 
 
 def _text(value: bytes | None) -> str:
