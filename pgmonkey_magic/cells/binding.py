@@ -193,13 +193,17 @@ def _from_numpy(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def described(request: Request) -> Iterator[str]:
-    """Say what would be sent for a request, for `--dry-run`: each statement with its values."""
-    if request.opening and not request.control:
+def described(request: Request, *, is_open: bool) -> Iterator[str]:
+    """Say what would be sent for a request, for `--dry-run`: each statement with its values.
+
+    *is_open* tells that a transaction is open already, in which the cell would run.
+    """
+    in_charge = is_open or request.in_charge
+    if request.opening and not is_open and not request.control:
         yield request.opening
-    for command in commands(request.sql, request.values, None, one_by_one=request.in_charge or request.way.one_by_one):
+    for command in commands(request.sql, request.values, None, one_by_one=in_charge or request.way.one_by_one):
         yield command.text.strip("\n")
         for number, (name, value) in enumerate(zip(command.names, command.values, strict=True), 1):
             yield f"  ${number} = :{name} = {value!r}"
-    if not request.in_charge:
+    if not in_charge:
         yield "ROLLBACK" if request.rolls_back else "COMMIT"

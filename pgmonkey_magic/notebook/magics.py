@@ -52,9 +52,9 @@ class PgMonkey(Magics):
         request = asked_for(asked, Names(local_ns or {}, self._ip.user_ns), self._ip.execution_count)
         named = self.session.resolve(asked.options.value("config"), asked.options.value("type"))
         if asked.options.has("dry-run"):
-            display(
-                show.shown_lines([*described(request), f"nothing was sent; the pool is {named.name}"], show.PLAN_STYLE)
-            )
+            is_open = self.session.keep_of(named.pool).lease is not None
+            lines = [*described(request, is_open=is_open), f"nothing was sent; the pool is {named.name}"]
+            display(show.shown_lines(lines, show.PLAN_STYLE))
             return None
         job = self.session.start(request, named)
         if asked.options.has("background"):

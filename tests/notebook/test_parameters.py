@@ -279,3 +279,7 @@ def test_a_dry_run_sends_nothing(connected: Shell, server: Server, table: str) -
         "nothing was sent; the pool is test",
     ]
     assert server.query(f"SELECT * FROM {table}") == []
+    connected.run("%pgmonkey -q BEGIN")
+    connected.run(f"%pgmonkey --dry-run DELETE FROM {table}")
+    assert connected.shown[0].splitlines() == [f"DELETE FROM {table}", "nothing was sent; the pool is test"]
+    connected.run("%pgmonkey -q ROLLBACK")
