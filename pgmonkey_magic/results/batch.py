@@ -1,8 +1,8 @@
 """Rows of COPY BINARY → the cells of one column, over all rows at once.
 
-A row is a 16-bit count of its fields, then for each field a 32-bit length and so many bytes; a length of -1 is NULL, and
-all numbers are big-endian (PostgreSQL's documentation, COPY, "Binary Format"). The next cell of every row is found by
-the lengths of those before it, so a batch is read from left to right.
+A row is a 16-bit count of its fields, then for each field a 32-bit length and so many bytes; a length of -1 is NULL,
+and all numbers are big-endian (PostgreSQL's documentation, COPY, "Binary Format"). The next cell of every row is found
+by the lengths of those before it, so a batch is read from left to right.
 
 numpy's fancy indexing costs nearly the same for 4 bytes of each row as for 100. So one look takes the next cells of
 every row as if none of them were NULL; the first column with a NULL in it ends what that look has shown.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from pgmonkey_magic.errors import PgMonkeyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
 
 
 class DecodeError(PgMonkeyError):
@@ -94,6 +93,7 @@ class Layout:
     def look(self, first: int) -> np.dtype:
         """Return what one look from column *first* on takes: a dtype with fields `n5` (length) and `v5` (head) each.
 
+        The first look of all has the row's `count` before them.
         It ends with the first column of no fixed size, or of which NULLs are known: what follows lies elsewhere in each
         row.
         """
@@ -108,10 +108,9 @@ class Layout:
             self._looks.clear()
 
     def _look(self, first: int) -> np.dtype:
-        names: list[str] = []
-        formats: list[str | np.dtype] = []
-        offsets: list[int] = []
-        size = 0
+        names: list[str] = [] if first else ["count"]
+        formats: list[Any] = [] if first else [">i2"]
+        offsets, size = ([], 0) if first else ([0], 2)
         for column in range(first, len(self.shapes)):
             shape = self.shapes[column]
             if size + 4 + shape.head.itemsize > LOOK:
@@ -128,8 +127,8 @@ class Layout:
 class Batch:
     """Whole rows, read column by column.
 
-    *buffer* holds the rows and at least PADDING behind them, *sizes* the bytes of each row. Raises DecodeError here or in
-    `columns` for whatever is not the layout's cells in each row, well formed.
+    *buffer* holds the rows and at least PADDING behind them, *sizes* the bytes of each row. Raises DecodeError here or
+    in `columns` for whatever is not the layout's cells in each row, well formed.
     """
 
     def __init__(self, buffer: bytes | memoryview, sizes: Sequence[int] | np.ndarray) -> None:
@@ -147,12 +146,9 @@ class Batch:
         """Return the cells of all columns."""
         if not self.rows:
             return [Cells(np.empty(0, shape.head), None, self._data, NOWHERE, NOWHERE) for shape in layout.shapes]
-        width = len(layout.shapes)
-        if not (self._take(self._starts, np.dtype(">i2")) == width).all():
-            raise DecodeError(f"a row of the server's answer has not the {width} columns that were announced")
         found: list[Cells] = []
-        at = self._starts + 2
-        while len(found) < width:
+        at = self._starts
+        while len(found) < len(layout.shapes):
             at = self._look(at, layout, found)
         if not (at == self._ends).all():
             raise DecodeError("a row of the server's answer does not end with its last cell")
@@ -163,7 +159,9 @@ class Batch:
         first = len(found)
         dtype = layout.look(first)
         seen = self._take(at, dtype)
-        for column in range(first, first + len(dtype) // 2):
+        if not first and not (seen["count"] == len(layout.shapes)).all():
+            raise DecodeError(f"a row of the server's answer has not the {len(layout.shapes)} columns announced")
+        for column in range(first, first + len(dtype.names or ()) // 2):
             shape = layout.shapes[column]
             lengths, head = seen[f"n{column}"], seen[f"v{column}"]
             offset = dtype.fields[f"v{column}"][1]  # type: ignore[index] - it has fields

@@ -14,6 +14,8 @@ from pgmonkey_magic.results.batch import Shape
 from pgmonkey_magic.results.columns import Column
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from pgmonkey_magic.results.batch import Cells
 
 
@@ -31,29 +33,43 @@ class Builder(Protocol):
         ...
 
 
+GENEROUS = 64 << 20
+"""Bytes up to which an array grows fourfold, so that little is copied; above it doubles."""
+
+LARGE_PAGES = 4 << 20
+"""Bytes from which on numpy asks for large pages."""
+
+
 class Growing:
     """An array that becomes longer at its end.
 
-    It doubles by a copy into fresh memory. numpy asks for large pages there, which the kernel hands out several times
-    faster than the small ones behind a realloc, and none of them before it is written to.
+    It moves into fresh memory with room to spare, which costs nothing before it is written to, and gives the rest back
+    at the end. numpy asks for large pages there, which the kernel hands out several times faster than the small ones
+    behind a realloc.
     """
 
-    def __init__(self, dtype: str | np.dtype) -> None:
+    def __init__(self, dtype: DTypeLike) -> None:
         self._array = np.empty(0, dtype)
         self.used = 0
 
     def room(self, rows: int) -> np.ndarray:
-        """Return the next *rows* items, to be written."""
+        """Return the next *rows* items, to be written; they are valid until the next call."""
         start, self.used = self.used, self.used + rows
         if self.used > len(self._array):
-            larger = np.empty(max(self.used, 2 * len(self._array)), self._array.dtype)
+            larger = np.empty(max(self.used, self._generous()), self._array.dtype)
             larger[:start] = self._array[:start]
             self._array = larger
         return self._array[start : self.used]
 
+    def _generous(self) -> int:
+        size = self._array.nbytes * (4 if self._array.nbytes < GENEROUS else 2)
+        return (max(size, LARGE_PAGES) if size > LARGE_PAGES // 4 else size) // self._array.itemsize
+
     def whole(self) -> np.ndarray:
         """Return what was written."""
-        return self._array[: self.used]
+        if self.used < len(self._array):
+            self._array.resize(self.used, refcheck=False)
+        return self._array
 
 
 class Marks:
@@ -118,5 +134,3 @@ class Booleans:
     def column(self, name: str, notes: list[str]) -> Column:  # noqa: ARG002 - every boolean fits
         """Return the booleans."""
         return Column(self._values.whole(), self._nulls.whole())
-
-

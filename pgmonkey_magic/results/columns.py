@@ -1,7 +1,7 @@
-"""The values of one column → a pandas Series of the type that loses nothing.
+"""The values of one column → an array for pandas, of the type that loses nothing.
 
-Both ways from the server end here: the ordinary one with Python values (`from_values`), the fast one with arrays. Either
-makes a Column, and a Column makes the Series, so that both give the same dtype for the same type.
+Both ways from the server end here: the ordinary one with Python values (`from_values`), the fast one with arrays.
+Either makes a Column, and a Column makes the pandas array, so that both give the same dtype for the same type.
 
 Integers never pass through float, a boolean with NULLs stays boolean, a time keeps its zone. OIDs are those of
 PostgreSQL's pg_type.dat; they are fixed for built-in types.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,39 +43,41 @@ NAT = np.iinfo(np.int64).min
 class Column:
     """The values of one column, not yet of any dtype of pandas.
 
-    An array of numbers, booleans, datetime64 or timedelta64 (its NULLs NaT), with `nulls` where there are NULLs beside
-    the others; an Arrow array of text or decimals; or a list of objects, in which NULL is None. `zone` is that of a
-    timestamptz, whose array holds UTC.
+    An array of numbers or booleans, with `nulls` where there are NULLs among them; an array of datetime64 or
+    timedelta64, whose NULLs are NaT; an Arrow array of text or decimals; or a list of objects, in which NULL is None.
+    `zone` is that of a timestamptz, whose array holds UTC.
     """
 
     values: np.ndarray | pa.ChunkedArray | list[Any]
     nulls: np.ndarray | None = None
     zone: tzinfo | None = None
 
-    def series(self, dtypes: Dtypes = DEFAULT) -> pd.Series:
-        """Return it as the Series that is wanted."""
+    def array(self, dtypes: Dtypes = DEFAULT) -> Any:  # noqa: PLR0911 - one for each kind
+        """Return what a DataFrame takes as a column as it is: numpy's or pandas' array of the dtype that is wanted."""
         match self.values:
             case list():
                 return _objects(self.values, dtypes)
             case pa.ChunkedArray():
                 return _arrow(self.values, dtypes)
             case _ if dtypes.backend == "pyarrow":
-                return _backed_by_arrow(self._to_arrow())
-            case _ if self.nulls is None or self.values.dtype.kind in "Mm":
-                return self._plain()
+                return pd.arrays.ArrowExtensionArray(self._to_arrow())
+            case _ if self.zone is not None:
+                zoned = pd.DatetimeTZDtype("us", self.zone)
+                return pd.array(self.values.view(np.int64), dtype=zoned, copy=False)
+            case _ if self.nulls is None:
+                return self.values
             case _ if dtypes.backend == "numpy":
                 return _numpy_with_nulls(self.values, self.nulls)
-        return pd.Series(_masked(self.values, self.nulls), copy=False)
+        return _masked(self.values, self.nulls)
 
-    def _plain(self) -> pd.Series:
-        series = pd.Series(self.values, copy=False)
-        return series if self.zone is None else series.dt.tz_localize(UTC).dt.tz_convert(self.zone)
+    def series(self, dtypes: Dtypes = DEFAULT) -> pd.Series:
+        """Return the same as a Series."""
+        return pd.Series(self.array(dtypes), copy=False)
 
     def _to_arrow(self) -> pa.Array:
-        values = self.values
         if self.zone is not None:
-            return pa.array(values).cast(pa.timestamp("us", tz=str(self.zone)))
-        return pa.array(values, mask=self.nulls)
+            return pa.array(self.values).cast(pa.timestamp("us", tz=str(self.zone)))
+        return pa.array(self.values, mask=self.nulls)
 
 
 def _masked(values: np.ndarray, nulls: np.ndarray) -> Any:
@@ -89,43 +91,38 @@ def _masked(values: np.ndarray, nulls: np.ndarray) -> Any:
             return pd.arrays.IntegerArray(values, nulls)
 
 
-def _numpy_with_nulls(values: np.ndarray, nulls: np.ndarray) -> pd.Series:
+def _numpy_with_nulls(values: np.ndarray, nulls: np.ndarray) -> Any:
     if values.dtype.kind == "b":
         objects = values.astype(object)
         objects[nulls] = None
-        return pd.Series(objects, dtype=object)
+        return objects
     floats = values.astype(values.dtype if values.dtype.kind == "f" else np.float64)
     floats[nulls] = np.nan
-    return pd.Series(floats)
+    return floats
 
 
-def _arrow(values: pa.ChunkedArray, dtypes: Dtypes) -> pd.Series:
-    if dtypes.backend == "pyarrow":
-        return _backed_by_arrow(values)
+def _arrow(values: pa.ChunkedArray, dtypes: Dtypes) -> Any:
     if dtypes.backend == "numpy":
-        return _object_series(values.to_pylist())
-    if pa.types.is_decimal(values.type):
-        return _backed_by_arrow(values)
-    return pd.Series(TEXT.__from_arrow__(values), copy=False)
+        return _plain_objects(values.to_pylist())
+    if dtypes.backend == "pyarrow" or pa.types.is_decimal(values.type):
+        return pd.arrays.ArrowExtensionArray(values)
+    return TEXT.__from_arrow__(values)
 
 
-def _backed_by_arrow(values: pa.Array | pa.ChunkedArray) -> pd.Series:
-    return pd.Series(pd.arrays.ArrowExtensionArray(values), copy=False)
-
-
-def _objects(values: list[Any], dtypes: Dtypes) -> pd.Series:
+def _objects(values: list[Any], dtypes: Dtypes) -> Any:
     if dtypes.backend == "pyarrow":
         try:
             array = pa.array(values)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            return _object_series(values)  # mixed types, UUID, ranges: Arrow has no type for them
+            return _plain_objects(values)  # mixed types, UUID, ranges: Arrow has no type for them
         if not pa.types.is_null(array.type) and not pa.types.is_struct(array.type):
-            return _backed_by_arrow(array)
-    return _object_series(values)
+            return pd.arrays.ArrowExtensionArray(array)
+    return _plain_objects(values)
 
 
-def _object_series(values: Sequence[Any]) -> pd.Series:
-    # Filled as a whole: numpy would take a column of lists for a table.
+def _plain_objects(values: Sequence[Any]) -> pd.Series:
+    # Filled as a whole: numpy would take a column of lists for a table. A Series, because of an array with nothing but
+    # text in it a DataFrame makes `str`.
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return pd.Series(array, dtype=object, copy=False)
@@ -150,7 +147,7 @@ def from_values(oid: int, values: Sequence[Any], name: str, notes: list[str], zo
 
 
 def decimal_type(scale: int, before: int) -> pa.DataType | None:
-    """Return the narrowest Arrow decimal with so many digits after the point and before it; None where there is none."""
+    """Return the narrowest Arrow decimal with so many digits after the point and before it; None for too many."""
     precision = max(scale + before, 1)
     if precision > 76:
         return None

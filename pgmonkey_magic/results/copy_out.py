@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from array import array
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_CUR, BytesIO
 from itertools import repeat
 from typing import TYPE_CHECKING, Protocol
 
@@ -91,14 +91,11 @@ class _Rows:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._clear()
+        self.buffer, self.sizes = BytesIO(), array("q")
         self.count = self.nbytes = 0
         self._told = 0
         self._failure: Exception | None = None
         self.first_byte_at: float | None = None
-
-    def _clear(self) -> None:
-        self.buffer, self.sizes = BytesIO(), array("q")
 
     def begin(self, data: memoryview) -> None:
         """Take the first message: the header, and the first row behind it."""
@@ -116,37 +113,43 @@ class _Rows:
         self.sizes.append(self.buffer.write(row))
 
     def is_full(self) -> bool:
-        """Tell of the progress; hand a full batch over and say so."""
-        full = self.buffer.tell() >= self._sink.batch_bytes
-        if full:
-            self._hand_over()
-        self._tell()
-        return full
+        """Hand a full batch over, and say so."""
+        if self.buffer.tell() < self._sink.batch_bytes:
+            return False
+        self._hand_over()
+        self.tell()
+        return True
 
     def end(self) -> None:
         """Hand the last batch over. Raises what went wrong."""
-        is_ended = bool(self.sizes) and self.sizes[-1] == len(TRAILER) and self.buffer.getvalue()[-2:] == TRAILER
-        if is_ended:
+        self.buffer.seek(-len(TRAILER) if self.sizes else 0, SEEK_CUR)
+        if self.sizes and self.sizes[-1] == len(TRAILER) and self.buffer.read(len(TRAILER)) == TRAILER:
             self.sizes.pop()
         elif self._failure is None:
             self._failure = DecodeError("the server's answer breaks off before the end of its rows")
         self._hand_over()
-        self._tell()
+        self.tell()
         if self._failure is not None:
             raise self._failure
 
     def _hand_over(self) -> None:
+        size = self.buffer.tell()
         self.count += len(self.sizes)
-        self.nbytes += self.buffer.tell()
+        self.nbytes += size
         if self._failure is None and self.sizes:
             self.buffer.write(PADDING)
+            rows = self.buffer.getbuffer()[: size + len(PADDING)]
             try:
-                self._sink.take(self.buffer.getbuffer(), self.sizes)
+                self._sink.take(rows, self.sizes)
+                rows.release()
             except Exception as failure:  # noqa: BLE001 - the protocol goes on to its end, and `end` raises it
                 self._failure = failure
-        self._clear()
+                self.buffer = BytesIO()  # the failure's traceback still holds the other
+        self.buffer.seek(0)
+        del self.sizes[:]
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell the sink how far it is."""
         new = self.nbytes + self.buffer.tell() - self._told
         if new and self._failure is None:
             self._told += new
@@ -168,15 +171,18 @@ def _read(pgconn: PGconn, rows: _Rows, results: list[PGresult]) -> PQGen[None]: 
         rows.begin(data)
     while size >= 0:
         write, append, before = rows.buffer.write, rows.sizes.append, len(rows.sizes)
-        for size, data in map(get, repeat(1)):  # noqa: B007 - how it ended is asked below
+        for size, data in map(get, repeat(1)):
             if size <= 0:
                 break
             write(data)
             append(size)
-        # Where rows have come, more may have: to wait for them costs much on an event loop, to look costs little. A full
-        # batch is the moment at which others have their turn.
+        # Where rows have come, more may have: to wait for them costs much on an event loop, to look costs little. A
+        # full batch is the moment at which others have their turn.
         if size == 0:
-            if rows.is_full() or len(rows.sizes) == before:
+            if rows.is_full():
+                yield waiting.WAIT_R
+            elif len(rows.sizes) == before:
+                rows.tell()
                 yield waiting.WAIT_R
             pgconn.consume_input()
 

@@ -13,10 +13,11 @@ from psycopg.pq import Format
 
 from pgmonkey_magic.results.batch import Batch, Layout
 from pgmonkey_magic.results.builders import Booleans, Builder, Numbers
-from pgmonkey_magic.results.columns import DATE, INTERVAL, NUMERIC, TIMESTAMP, TIMESTAMPTZ
+from pgmonkey_magic.results.columns import BOOLEAN, DATE, INTERVAL, NUMERIC, TIMESTAMP, TIMESTAMPTZ
+from pgmonkey_magic.results.decimals import Decimals
 from pgmonkey_magic.results.frame import Frame, assemble, loading, unique_names
 from pgmonkey_magic.results.moments import Intervals, Moments, clock_text
-from pgmonkey_magic.results.numerics import Decimals, Floats
+from pgmonkey_magic.results.numerics import Floats
 from pgmonkey_magic.results.texts import Loaded, Texts
 from pgmonkey_magic.results.types import BINARY, JSONB, TEXTS, TIME, TIMETZ
 
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import tzinfo
 
-    from psycopg.adapt import Transformer
+    import psycopg
+    from psycopg.abc import Transformer
 
     from pgmonkey_magic.results.dtypes import Dtypes
-    from pgmonkey_magic.results.frame import Connection
 
 WIRE_NUMBERS = {21: ">i2", 23: ">i4", 20: ">i8", 26: ">u4", 700: ">f4", 701: ">f8"}
 """smallint, integer, bigint, oid, real, double precision."""
@@ -49,10 +50,17 @@ class Decoder:
         self._layout = Layout([builder.shape for builder in self._builders])
         self.batch_bytes = FIXED_BATCH if all(shape.fixed for shape in self._layout.shapes) else OTHER_BATCH
 
-    def take(self, buffer: bytes | memoryview, sizes: Sequence[int]) -> None:
-        """Decode a batch of rows, whose bytes lie in *buffer* with PADDING behind. Raises DecodeError."""
+    def take(
+        self, buffer: bytes | memoryview, sizes: Sequence[int], meanwhile: Callable[[], object] = lambda: None
+    ) -> None:
+        """Decode a batch of rows, whose bytes lie in *buffer* with PADDING behind; call *meanwhile* now and then.
+
+        Raises DecodeError.
+        """
         batch = Batch(buffer, sizes)
-        for builder, cells in zip(self._builders, batch.columns(self._layout), strict=True):
+        columns = batch.columns(self._layout)
+        for builder, cells in zip(self._builders, columns, strict=True):
+            meanwhile()
             builder.append(cells)
         self.rows += batch.rows
 
@@ -75,25 +83,14 @@ class Session:
     dtypes: Dtypes
 
     @classmethod
-    def of(cls, conn: Connection, dtypes: Dtypes) -> Self:
+    def of(cls, conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], dtypes: Dtypes) -> Self:
         """Ask a connection; it must be borrowed, and a SET LOCAL of the time zone still in force."""
         return cls(loading(conn, dtypes), conn.info.encoding, conn.info.timezone, dtypes)
 
     def maker(self, oid: int) -> Callable[[], Builder]:
         """Return what makes the builder of a column of this type."""
-        if oid in WIRE_NUMBERS:
-            return lambda: Numbers(WIRE_NUMBERS[oid])
-        match oid:
-            case 16:
-                return Booleans
-            case x if x == NUMERIC:
-                return Floats if self.dtypes.decimals == "float" else Decimals
-            case x if x in (DATE, TIMESTAMP):
-                return lambda: Moments(oid)
-            case x if x == TIMESTAMPTZ:
-                return lambda: Moments(oid, self.zone)
-            case x if x == INTERVAL:
-                return Intervals
+        if oid in _OWN:
+            return lambda: _OWN[oid](self, oid)
         if oid in BINARY and oid not in TEXTS:
             load = self.transformer.get_loader(oid, Format.BINARY).load
             return lambda: Loaded(oid, load, self._text_of(oid), SIZES.get(oid))
@@ -116,3 +113,12 @@ class Session:
     def _decoded(self, raw: Any) -> str:
         return bytes(raw).decode(self.encoding, "backslashreplace")
 
+
+_OWN: dict[int, Callable[[Session, int], Builder]] = {
+    **dict.fromkeys(WIRE_NUMBERS, lambda _, oid: Numbers(WIRE_NUMBERS[oid])),
+    BOOLEAN: lambda *_: Booleans(),
+    NUMERIC: lambda session, _: Floats() if session.dtypes.decimals == "float" else Decimals(),
+    **dict.fromkeys((DATE, TIMESTAMP), lambda _, oid: Moments(oid)),
+    TIMESTAMPTZ: lambda session, oid: Moments(oid, session.zone),
+    INTERVAL: lambda *_: Intervals(),
+}

@@ -80,9 +80,9 @@ def copy_statement(statement: bytes, description: Description, limit: int | None
     """Return the COPY for a statement, and how many bytes of it stand before the statement's own text.
 
     Where a column's type is not taken in binary, or only the first *limit* rows are wanted, the statement becomes a
-    subquery. Its order is kept: PostgreSQL neither pulls a subquery with ORDER BY up nor sorts above it. A value becomes
-    text by `format`, which asks the type's own output function, as the ordinary protocol does; a cast may not. `format`
-    has an empty string for NULL, and `IS NULL` is true of a row of NULLs, hence `num_nulls`.
+    subquery. Its order is kept: PostgreSQL neither pulls a subquery with ORDER BY up nor sorts above it. A value
+    becomes text by `format`, which asks the type's own output function, as the ordinary protocol does; a cast may not.
+    `format` has an empty string for NULL, and `IS NULL` is true of a row of NULLs, hence `num_nulls`.
     """
     if description.is_binary and limit is None:
         return BEFORE + statement + AFTER, len(BEFORE)

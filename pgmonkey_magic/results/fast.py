@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import DiagnosticField
@@ -19,32 +19,49 @@ from pgmonkey_magic.results.literals import with_literals
 from pgmonkey_magic.sql import Kind, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGconn
 
     from pgmonkey_magic.results.decoding import Decoder
     from pgmonkey_magic.results.frame import Connection, Frame
     from pgmonkey_magic.results.wire import Parameters
 
 QUERIES = frozenset({"select", "with", "table"})
+FEW = 200
+"""Up to so many rows the ordinary way is about as fast as the question and the COPY."""
 WRITES = frozenset({"insert", "update", "delete", "merge"})
 
 
 def suits(statement: str) -> bool:
-    """Tell whether a statement may have enough rows for the fast way: it reads from something.
+    """Tell whether a statement may have enough rows for the fast way: it reads from something, and has no small LIMIT.
 
-    A query without FROM has one row nearly always, and then the ordinary way is as fast and needs no question.
-    VALUES is as large as its text.
+    A query without FROM has one row nearly always, and then the ordinary way needs no question. VALUES is as large as
+    its text.
     """
     words = _words(statement)
-    if not words or words[0] not in QUERIES:
+    if not words or words[0] not in QUERIES or not (words[0] == "table" or "from" in words):
         return False
-    return words[0] == "table" or "from" in words
+    limit = _limit(statement) if "limit" in words else None
+    return limit is None or limit > FEW
 
 
 def _words(statement: str) -> list[str]:
     return [token.text.lower() for token in tokens(statement) if token.kind is Kind.WORD]
+
+
+def _limit(statement: str) -> int | None:
+    """Return the number of the outermost LIMIT, None where there is none."""
+    depth, limit, before = 0, None, ""
+    for token in tokens(statement):
+        if token.is_blank:
+            continue
+        depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
+        if depth == 0 and before == "limit":
+            limit = int(token.text) if token.text.isdecimal() else None
+        before = token.text.lower() if token.kind is Kind.WORD else ""
+    return limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,7 @@ class Wanted:
 
 
 WANTED = Wanted()
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -87,7 +105,8 @@ class Fetched:
 class _Sink:
     """Decodes the batches of one result, and does with them what is wanted."""
 
-    def __init__(self, decoder: Decoder, wanted: Wanted) -> None:
+    def __init__(self, pgconn: PGconn, decoder: Decoder, wanted: Wanted) -> None:
+        self._pgconn = pgconn
         self._decoder = decoder
         self._wanted = wanted
         self.batch_bytes = decoder.batch_bytes
@@ -99,10 +118,15 @@ class _Sink:
         if limit is not None and self.rows + len(sizes) > limit:
             self.truncated = True
             sizes = sizes[: limit - self.rows]
-        self._decoder.take(buffer, sizes)
+        self._decoder.take(buffer, sizes, self._receive)
         self.rows += len(sizes)
         if self._wanted.on_chunk is not None:
             self._wanted.on_chunk(self._decoder.frame())
+
+    def _receive(self) -> None:
+        # The server's socket buffer is small; emptied between columns, it lets the server go on meanwhile.
+        with contextlib.suppress(psycopg.OperationalError):  # a lost connection is found where rows are read
+            self._pgconn.consume_input()
 
     def frame(self) -> Frame:
         return self._decoder.frame()
@@ -144,7 +168,7 @@ def fetch(
     # Here, not above: loading the extension must not wait for pandas and Arrow.
     from pgmonkey_magic.results.decoding import Decoder, Session  # noqa: PLC0415
 
-    sink = _Sink(Decoder(description.names, description.oids, Session.of(conn, wanted.dtypes)), wanted)
+    sink = _Sink(conn.pgconn, Decoder(description.names, description.oids, Session.of(conn, wanted.dtypes)), wanted)
     one_more = None if wanted.limit is None else wanted.limit + 1
     copy, before = copy_statement(literal.encode(encoding), description, one_more)
     try:
@@ -176,5 +200,5 @@ def _moved(error: psycopg.Error, before: int | None) -> psycopg.Error:
     moved = int(position) - before if before is not None else 0
     fields = {field: getattr(error.diag, field.name.lower(), None) for field in DiagnosticField}
     fields[DiagnosticField.STATEMENT_POSITION] = str(moved) if moved > 0 else None
-    info = {field: value.encode() for field, value in fields.items() if value is not None}
+    info: Any = {field: value.encode() for field, value in fields.items() if value is not None}
     return type(error)(*error.args, info=info, encoding="utf-8")

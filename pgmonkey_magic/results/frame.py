@@ -22,18 +22,18 @@ from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import pandas as pd
+    from psycopg import abc
     from psycopg.abc import Loader
     from psycopg.pq.abc import PGresult
 
     from pgmonkey_magic.results.columns import Column
 
-Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
+    Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
 INFINITIES = {b"infinity", b"-infinity"}
 REFUSALS = (psycopg.Error, ValueError, ArithmeticError, RuntimeError)
-"""What psycopg's loaders raise for a value without a Python counterpart; a RuntimeError for a DateStyle that they do not
-know and for JSON nested too deep."""
+"""What psycopg's loaders raise for a value without a Python counterpart; a RuntimeError for a DateStyle that they do
+not know and for JSON nested too deep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Reader:
         )
 
 
-def loading(conn: Connection, dtypes: Dtypes) -> Transformer:
+def loading(conn: Connection, dtypes: Dtypes) -> abc.Transformer:
     """Return psycopg's way from the server's values to Python's, with the loaders that lose nothing."""
     context = conn.cursor()
     # interval as text, because psycopg's loader turns a month into 30 days and an infinite interval into 0; numeric as
@@ -145,8 +145,8 @@ def assemble(names: Sequence[str], columns: Sequence[Column], notes: Sequence[st
     """Return the DataFrame of the columns; *names* are all different."""
     import pandas as pd  # noqa: PLC0415 - as in Reader.frame
 
-    series = {name: column.series(dtypes) for name, column in zip(names, columns, strict=True)}
-    return Frame(pd.DataFrame(series, index=pd.RangeIndex(rows), copy=False), tuple(notes))
+    arrays = {name: column.array(dtypes) for name, column in zip(names, columns, strict=True)}
+    return Frame(pd.DataFrame(arrays, index=pd.RangeIndex(rows), copy=False), tuple(notes))
 
 
 def unique_names(names: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -2,7 +2,7 @@
 
 PostgreSQL counts from 2000-01-01, in UTC where there is a zone, and its smallest and largest numbers are -infinity and
 infinity (source: datatype/timestamp.h). Infinite ones become NaT. Where a value has a year that no Python date has, the
-whole column becomes objects, and that value the server's text, which has to be written here: the wire had only a number.
+whole column becomes objects, and that value the server's text, which is written here: the wire had only a number.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Intervals:
 def offset_of(us: int, zone: tzinfo | None) -> timedelta:
     """Return the zone's offset from UTC at so many microseconds after 2000-01-01 UTC, in any year.
 
-    After the last clock change that a zone knows, its rule repeats with the calendar; before the first, nothing changes.
+    After the last clock change that a zone knows, its rule repeats with the calendar; before the first, there is none.
     """
     if zone is None:
         return timedelta(0)

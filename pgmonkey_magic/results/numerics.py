@@ -1,29 +1,27 @@
-"""numeric → the float nearest to it, or an Arrow decimal.
+"""numeric → the float nearest to it.
 
 On the wire a numeric is four 16-bit numbers (count of digits, weight of the first, sign, digits after the point to
 show) and its digits in base 10000 (source: numeric_send in PostgreSQL's numeric.c):
 value = ± Σ digit[i] × 10000^(weight - i).
 
-An integer below 2^53 and a power of ten up to 10^22 are exact as float, so their quotient or product is rounded once and
-is the nearest float (W. D. Clinger, "How to Read Floating Point Numbers Accurately"). What has more digits goes as text
-through Arrow's parser, which rounds correctly too, and the few beyond any table through Python's.
+An integer below 2^53 and a power of ten up to 10^22 are exact as float, so their quotient or product is rounded once
+and is the nearest float (W. D. Clinger, "How to Read Floating Point Numbers Accurately"). What has more digits goes as
+text through Arrow's parser, which rounds correctly too, and the few beyond any table through Python's.
 """
 
 from __future__ import annotations
 
-import contextlib
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgmonkey_magic.results.batch import PADDING, Cells, DecodeError, Shape
+from pgmonkey_magic.results.batch import Cells, DecodeError, Shape
 from pgmonkey_magic.results.builders import Growing, Marks
-from pgmonkey_magic.results.columns import NUMERIC, UNFIT_DECIMAL, Column, decimal_type, from_values
+from pgmonkey_magic.results.columns import NUMERIC, Column, from_values
 from pgmonkey_magic.results.frame import odd_values
-from pgmonkey_magic.results.texts import Bytes
 
 BASE = 10_000
 HEAD = np.dtype([("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">u2"), ("digits", ">i2", 4)])
@@ -41,8 +39,6 @@ EXPONENTS = 400
 _FOUR_CHARACTERS = np.frombuffer(b"".join(b"%04d" % i for i in range(BASE)), np.uint32)
 _EDGE = 4 * (EXPONENTS + MOST_DIGITS)
 _EXPONENT_TEXTS = np.array([b"e%+05d" % i for i in range(-_EDGE, _EDGE + 1)], "S6")
-PIECE = 1 << 16
-"""So many values are made decimals at once."""
 MOST_PADDING = 1000
 """As many zeros are written out; 1e131071 is ten bytes on the wire and shall not become 128 KiB."""
 
@@ -95,7 +91,7 @@ def floats(cells: Cells) -> np.ndarray:
     if nulls is not None:  # as if it were zero, which has no digits
         for part in (count, weight, sign):
             part[nulls] = 0
-    _check(cells, count, sign)
+    check(cells, count, sign)
     if count.max(initial=0) > 4:
         long = count > 4
         values = np.empty(len(cells))
@@ -115,7 +111,8 @@ def floats(cells: Cells) -> np.ndarray:
     return values
 
 
-def _check(cells: Cells, count: np.ndarray, sign: np.ndarray) -> None:
+def check(cells: Cells, count: np.ndarray, sign: np.ndarray) -> None:
+    """Check that each value is as long as its count of digits says and has a known sign. Raises DecodeError."""
     right = cells.lengths == BEFORE_DIGITS + 2 * count
     if cells.nulls is not None:
         right |= cells.nulls
@@ -177,12 +174,13 @@ def texts(cells: Cells) -> pa.Array:
     inside = places < count[:, None]
     at = np.where(inside, cells.starts[:, None] + (BEFORE_DIGITS + 2 * places), 0)
     digits = np.where(inside, everywhere[at], 0)
-    if digits.size and not (0 <= digits.min() and digits.max() < BASE):
+    if digits.size and not (digits.min() >= 0 and digits.max() < BASE):
         raise DecodeError("a numeric of the server's answer has a digit beyond 9999")
     record = np.zeros(len(cells), np.dtype([("sign", "S1"), ("digits", np.uint32, (width,)), ("exponent", "S6")]))
     record["sign"] = np.where(cells.head["sign"] == NEGATIVE, b"-", b"0")
     record["digits"] = _FOUR_CHARACTERS[digits]
-    exponent = (cells.head["weight"].astype(np.int64) - (width - 1)) * 4
+    weight = np.where(count > 0, cells.head["weight"], 0).astype(np.int64)
+    exponent = (weight - (width - 1)) * 4
     record["exponent"] = _EXPONENT_TEXTS[exponent + _EDGE]
     offsets = np.arange(len(cells) + 1, dtype=np.int64) * record.dtype.itemsize
     return pa.LargeStringArray.from_buffers(len(cells), pa.py_buffer(offsets), pa.py_buffer(record.view(np.uint8)))
@@ -206,7 +204,7 @@ def as_decimal(raw: bytes) -> Decimal:
     if (kind := sign & 0xFFFF) in SPECIAL:
         return Decimal(SPECIAL[kind])
     digits = np.frombuffer(raw[BEFORE_DIGITS:], ">i2")
-    if len(digits) != count or (count and not (0 <= digits.min() and digits.max() < BASE)):
+    if len(digits) != count or (count and not (digits.min() >= 0 and digits.max() < BASE)):
         raise DecodeError("a numeric of the server's answer has a digit beyond 9999")
     text = "".join(f"{digit:04d}" for digit in digits.tolist()) or "0"
     exponent = 4 * (weight - count + 1) if count else -scale
@@ -214,63 +212,3 @@ def as_decimal(raw: bytes) -> Decimal:
     if padding < 0 or padding <= MOST_PADDING:
         text, exponent = (text + "0" * padding if padding >= 0 else text[:padding] or "0"), -scale
     return Decimal(f"{'-' if kind == NEGATIVE else ''}{text}e{exponent}")
-
-
-class Decimals:
-    """numeric as an Arrow decimal that holds every value exactly, else as objects of Decimal."""
-
-    shape = Shape(np.dtype("u1"), fixed=False)
-
-    def __init__(self) -> None:
-        self._bytes = Bytes()
-
-    def append(self, cells: Cells) -> None:
-        """Take a batch."""
-        self._bytes.append(cells)
-
-    def column(self, name: str, notes: list[str]) -> Column:
-        """Return the decimals. Raises DecodeError."""
-        raws = self._bytes.array(pa.large_binary())
-        pieces = [raws.slice(start, PIECE) for start in range(0, len(raws), PIECE)]
-        if (kind := _type(pieces)) is not None:
-            with contextlib.suppress(pa.ArrowInvalid):
-                return Column(pa.chunked_array([_cast(piece, kind) for piece in pieces], kind))
-        notes.append(UNFIT_DECIMAL.format(name))
-        return Column([None if raw is None else as_decimal(raw) for raw in raws.to_pylist()])
-
-
-def _type(pieces: list[pa.Array]) -> pa.DataType | None:
-    """Return the narrowest decimal for all values, None where there is none. Raises DecodeError."""
-    scale = before = 0
-    for cells in map(_unpicked, pieces):
-        head = cells.head
-        count = head["count"].astype(np.int64)
-        _check(cells, count, head["sign"])
-        if (head["sign"] > NEGATIVE).any() or count.max(initial=0) > MOST_DIGITS:
-            return None
-        scale = max(scale, int(head["scale"].max(initial=0)))
-        first = np.where(count > 0, head["digits"][:, 0], 0)
-        digits = (head["weight"].astype(np.int64) * 4 + np.searchsorted((1, 10, 100, 1000), first, "right"))[count > 0]
-        before = max(before, int(digits.max(initial=0)))
-        if digits.min(initial=0) < -4 * EXPONENTS:
-            return None
-    return decimal_type(scale, before)
-
-
-def _unpicked(piece: pa.Array) -> Cells:
-    """Return the cells of a piece that are not NULL, with their heads."""
-    packed = pa.concat_arrays([piece.drop_null()])  # without the rest of the buffer
-    offsets = np.frombuffer(packed.buffers()[1], np.int64)[packed.offset : packed.offset + len(packed) + 1]
-    data = np.frombuffer(b"".join((packed.buffers()[2] or b"", PADDING)), np.uint8)
-    starts, lengths = offsets[:-1], np.diff(offsets)
-    everywhere = np.ndarray((len(data) - HEAD.itemsize + 1,), np.dtype((np.void, HEAD.itemsize)), data.data, 0, (1,))
-    return Cells(everywhere[starts].view(HEAD), None, data, starts, lengths)
-
-
-def _cast(piece: pa.Array, kind: pa.DataType) -> pa.Array:
-    present = pc.cast(texts(_unpicked(piece)), kind)
-    if not piece.null_count:
-        return present
-    valid = np.asarray(piece.is_valid())
-    places = np.cumsum(valid) - 1
-    return present.take(pa.array(places, mask=~valid))

@@ -140,5 +140,5 @@ class Loaded:
                 return [None if raw is None else load(raw) for raw in raws]
             return load_one_by_one(raws, load, self._text, name, notes)
         except Exception as error:
-            # psycopg's loaders take it that the bytes are well formed: an IndexError is one way to say that they are not.
+            # psycopg's loaders take the bytes as well formed; an IndexError is one way to say that they are not.
             raise DecodeError(f"column {name}: the server's answer is no value of its type") from error

@@ -8,5 +8,5 @@ BINARY = TEXTS | {
     *(1082, TIME, 1114, 1184, 1186, TIMETZ),  # date, time, timestamp, timestamptz, interval, timetz
     *(17, 114, 650, 869, 2950, JSONB),  # bytea, json, cidr, inet, uuid, jsonb
 }
-"""What any other type is, the server says as text: what psycopg would make of its binary form is not always what it makes
-of its text, and for most types it has nothing but the text."""
+"""What any other type is, the server says as text: what psycopg would make of its binary form is not always what it
+makes of its text, and for most types it has nothing but the text."""

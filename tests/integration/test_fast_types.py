@@ -11,7 +11,7 @@ import pytest
 from fix_server import Server
 
 from pgmonkey_magic.results import Reader, query
-from pgmonkey_magic.results.dtypes import Dtypes
+from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
 from pgmonkey_magic.results.fast import Wanted, fetch
 from pgmonkey_magic.results.frame import Frame
 
@@ -24,10 +24,11 @@ TYPES = {
     "float8": ["0", "-0", "0.1", "1.7976931348623157e308", "5e-324", "NaN", "Infinity", "-Infinity"],
     "bool": ["true", "false"],
     "numeric": [
-        *("0", "0.00", "1", "-1", "10000", "9999", "99990000", "0.1", "-0.0001", "123456789.123456789", "1e20", "1e-20"),
+        *("0", "0.00", "1", "-1", "10000", "9999", "99990000", "0.1", "-0.0001", "123456789.123456789", "1e20"),
         *("9007199254740993", "9007199254740992.5", "0.30000000000000004", "12345678901234567890.1234567890", "NaN"),
-        *("Infinity", "-Infinity", "1e400", "1e-400", "3.3333333333333333", "99999999.99", "2.5e-324"),
-        *("1.7976931348623158e308", "1.7976931348623159e308", "4.35", "179769313486231580793728971405301", "1e22", "1e23"),
+        *("1e-20", "Infinity", "-Infinity", "1e400", "1e-400", "3.3333333333333333", "99999999.99", "2.5e-324"),
+        *("1.7976931348623158e308", "1.7976931348623159e308", "4.35", "1e22", "1e23"),
+        "179769313486231580793728971405301",
     ],
     "numeric(12,2)": ["0", "1.10", "-9999999999.99", "1234.56"],
     "text": ["", "a", "é", "日本語", "🐒", " a ", "NaN", "None", "infinity", "x" * 5000, "tab\there", "a\nb"],
@@ -40,7 +41,10 @@ TYPES = {
     "timestamptz": ["2000-01-01 00:00+00", "1969-12-31 23:59:59.999999+00", "2024-07-01 12:00+00"],
     "time": ["00:00", "23:59:59.999999", "12:34:56.7"],
     "timetz": ["00:00+00", "23:59:59.999999-07", "12:34:56.7+05:30", "01:00+15:59"],
-    "interval": ["0", "1 day", "-1 day", "1 day -02:03:04.5", "100 days", "00:00:00.000001", "-00:00:00.000001", "9999999 days"],
+    "interval": [
+        *("0", "1 day", "-1 day", "1 day -02:03:04.5", "100 days"),
+        *("00:00:00.000001", "-00:00:00.000001", "9999999 days"),
+    ],
     "uuid": ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"],
     "json": ["null", "1", '"x"', '{"a": [1, 2.5, null, "é"]}', "[]", "1e999", "12345678901234567890123"],
     "jsonb": ["null", "1", '"x"', '{"a": [1, 2.5, null, "é"]}', "[]"],
@@ -79,12 +83,26 @@ TYPES = {
     "fast_words": ["{a,b}"],
 }
 ODD = {
-    "date": ["infinity", "-infinity", "0044-03-15 BC", "4713-01-01 BC", "10000-01-01", "5874897-12-31", "0001-12-31 BC"],
+    "date": [
+        "infinity",
+        "-infinity",
+        "0044-03-15 BC",
+        "4713-01-01 BC",
+        "10000-01-01",
+        "5874897-12-31",
+        "0001-12-31 BC",
+    ],
     "timestamp": ["infinity", "-infinity", "0044-03-15 12:00:00.5 BC", "294276-12-31 23:59:59.999999", "10000-01-01"],
-    "timestamptz": ["infinity", "-infinity", "0044-03-15 12:00+00 BC", "294276-12-31 23:59+00", "12000-07-01 12:00+00"],
+    "timestamptz": [
+        *("infinity", "-infinity"),
+        *("0044-03-15 12:00+00 BC", "294276-12-31 23:59+00", "12000-07-01 12:00+00"),
+    ],
     "time": ["24:00:00"],
     "timetz": ["24:00:00+02", "24:00:00-15:59"],
-    "interval": ["1 mon", "1 year 2 mons -3 days 04:05:06.7", "-1 mon 2 days", "-1 year -1 day 00:00:01", "178000000 years"],
+    "interval": [
+        *("1 mon", "1 year 2 mons -3 days 04:05:06.7", "-1 mon 2 days"),
+        *("-1 year -1 day 00:00:01", "178000000 years", "infinity", "200000000 days", "2562047788:00:54"),
+    ],
     "date[]": ["{infinity}", "{0044-03-15 BC}"],
     "daterange": ["[2020-01-01,infinity)"],
 }
@@ -104,12 +122,12 @@ def conn(server: Server) -> Iterator[psycopg.Connection]:
         conn.execute(drop)
 
 
-def ordinary(conn: psycopg.Connection, sql: str, dtypes: Dtypes = Dtypes()) -> Frame:
+def ordinary(conn: psycopg.Connection, sql: str, dtypes: Dtypes = DEFAULT) -> Frame:
     answer = conn.wait(query(conn.pgconn, sql.encode(conn.info.encoding)))
     return Reader(conn, answer.results[0], dtypes).frame()
 
 
-def fast(conn: psycopg.Connection, sql: str, dtypes: Dtypes = Dtypes()) -> Frame:
+def fast(conn: psycopg.Connection, sql: str, dtypes: Dtypes = DEFAULT) -> Frame:
     fetched = conn.wait(fetch(conn, sql, wanted=Wanted(dtypes)))
     assert fetched is not None
     return fetched.frame()
@@ -124,16 +142,16 @@ def assert_same(one: Frame, other: Frame) -> None:
     assert [str(dtype) for dtype in one.data.dtypes] == [str(dtype) for dtype in other.data.dtypes]
     assert one.data.columns.to_list() == other.data.columns.to_list()
     for i in range(one.data.shape[1]):
-        if one.data.dtypes.iloc[i] != object:
+        if str(one.data.dtypes.iloc[i]) != "object":
             pd.testing.assert_series_equal(one.data.iloc[:, i], other.data.iloc[:, i], check_exact=True)
         for a, b in zip(one.data.iloc[:, i], other.data.iloc[:, i], strict=True):
-            assert type(a) is type(b), (a, b)
+            assert type(a) is type(b)
             assert a == b if isinstance(a, Decimal) and a.is_finite() else repr(a) == repr(b)
             if isinstance(a, float):
                 assert math.copysign(1, a) == math.copysign(1, b)
 
 
-def check(conn: psycopg.Connection, type_: str, values: list[str], dtypes: Dtypes = Dtypes()) -> None:
+def check(conn: psycopg.Connection, type_: str, values: list[str], dtypes: Dtypes = DEFAULT) -> None:
     rows = [f"({i}, {literal(type_, value)})" for i, value in enumerate(values)]
     table = f"(VALUES {', '.join(rows)}) AS t(i, v)"
     for sql in (
@@ -157,14 +175,17 @@ def test_values_that_python_does_not_have(conn: psycopg.Connection, type_: str) 
     check(conn, type_, [*TYPES.get(type_, []), *ODD[type_]])
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Etc/GMT+5"])
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Etc/GMT+5"]
+)
 def test_time_zones(conn: psycopg.Connection, zone: str) -> None:
     conn.execute(f"SET TimeZone = '{zone}'")
     try:
         check(conn, "timestamptz", TYPES["timestamptz"])
         check(conn, "timestamptz", EDGES_OF_TIME)
         check(conn, "timestamptz", [*EDGES_OF_TIME, *ODD["timestamptz"]])
-        check(conn, "timestamptz", ["1850-01-01 00:00+00", "1945-05-01 00:00+00", "2037-07-01 00:00+00", "2500-07-01 00:00+00"])
+        years = ("1850-01-01", "1945-05-01", "2037-07-01", "2500-07-01")
+        check(conn, "timestamptz", [f"{year} 00:00+00" for year in years])
     finally:
         conn.execute("RESET TimeZone")
 
@@ -173,8 +194,10 @@ def test_time_zones(conn: psycopg.Connection, zone: str) -> None:
 def test_client_encodings(conn: psycopg.Connection, encoding: str) -> None:
     conn.execute(f"SET client_encoding = '{encoding}'")
     try:
-        sql = "SELECT chr(233) AS e, 'abc'::char(5) AS c, relname, E'a\\nb' AS t FROM pg_class ORDER BY relname LIMIT 20"
-        sql = sql.replace("chr(233)", "'x'") if encoding == "EUC_JP" else sql
+        accent = "'x'" if encoding == "EUC_JP" else "chr(233)"
+        sql = (
+            f"SELECT {accent} AS e, 'abc'::char(5) AS c, relname, E'a\\nb' AS t FROM pg_class ORDER BY relname LIMIT 20"
+        )
         assert_same(fast(conn, sql), ordinary(conn, sql))
     finally:
         conn.execute("RESET client_encoding")
@@ -184,7 +207,7 @@ def test_client_encodings(conn: psycopg.Connection, encoding: str) -> None:
     "sql",
     [
         "SELECT 1 AS a, 2 AS a, 'x' AS a, 3 AS a_1",
-        'SELECT 1 AS "é", 2 AS ""\'"'.replace("\"\"'\"", '"quo""ted"'),
+        'SELECT 1 AS "é", 2 AS "quo""ted"',
         "SELECT FROM generate_series(1, 3)",
         "SELECT * FROM pg_class WHERE false",
         "SELECT * FROM pg_attribute ORDER BY attrelid, attnum LIMIT 500",
@@ -211,16 +234,16 @@ def test_queries(conn: psycopg.Connection, sql: str) -> None:
 
 def test_numerics_by_the_thousand_are_the_nearest_floats(conn: psycopg.Connection) -> None:
     sql = (
-        "SELECT setseed(0.5); CREATE TEMP TABLE numerics AS SELECT i, (random() * 10 ^ (random() * 30 - 10))::numeric AS a,"
-        "(i::numeric / 7) AS b, round((random() * 1e7)::numeric, 2) AS c, -(i::numeric ^ 5) AS d,"
-        "(9007199254740992 + i)::numeric AS e, (i::numeric / 3) ^ (i % 40 - 20) AS f, trunc(random() * 1e8)::numeric * 1e8 AS g"
+        "SELECT setseed(0.5); CREATE TEMP TABLE numerics AS"
+        " SELECT i, (random() * 10 ^ (random() * 30 - 10))::numeric AS a, i::numeric / 7 AS b,"
+        " round((random() * 1e7)::numeric, 2) AS c, -(i::numeric ^ 5) AS d, (9007199254740992 + i)::numeric AS e,"
+        " (i::numeric / 3) ^ (i % 40 - 20) AS f, trunc(random() * 1e8)::numeric * 1e8 AS g"
         " FROM generate_series(1, 5000) i"
     )
     conn.execute(sql)
     for dtypes in (Dtypes(), Dtypes(decimals="exact")):
-        assert_same(
-            fast(conn, "SELECT * FROM numerics ORDER BY i", dtypes), ordinary(conn, "SELECT * FROM numerics ORDER BY i", dtypes)
-        )
+        table = "SELECT * FROM numerics ORDER BY i"
+        assert_same(fast(conn, table, dtypes), ordinary(conn, table, dtypes))
     conn.execute("DROP TABLE numerics")
 
 

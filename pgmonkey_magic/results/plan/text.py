@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pgmonkey_magic.results.plan.nodes import Plan, PlanNode
 
-WIDTH = 110
+WIDTH = 100
 _TREE = 44
 """Columns that are left for the tree, however long the numbers are."""
 _GUIDES = 24
@@ -32,7 +32,8 @@ def draw(plan: Plan) -> str:
     rows = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) + "  " for row in table]
     indent = len(rows[0])
     room = max(_TREE, WIDTH - indent)
-    lines = [summary(plan), "", rows[0]]
+    head = summary(plan)
+    lines = [*([head, ""] if head else []), rows[0]]
     for (node, first, further), row in zip(_branches(plan.root, "", ""), rows[1:], strict=True):
         title, *under = _tree_lines(node, first, further, room)
         lines += [row + title, *(" " * indent + line for line in under)]
