@@ -6,7 +6,6 @@ viewer takes the styles away. Colours are the JupyterLab theme's; tints let the 
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from pgmonkey_magic.notebook.display import esc
@@ -19,8 +18,10 @@ if TYPE_CHECKING:
     from pgmonkey_magic.results.plan import Mark, Plan, PlanNode
     from pgmonkey_magic.results.plan.details import Line
 
+PLAIN = "color:var(--jp-ui-font-color1,inherit)"
 LOUD = "color:var(--jp-ui-font-color0,inherit)"
-QUIET = "color:var(--jp-ui-font-color2,inherit)"
+QUIET = "opacity:.75"
+"""Not the theme's own quiet colour, which is too faint on a tint."""
 BORDER = "1px solid var(--jp-border-color2,rgba(128,128,128,.35))"
 GUIDE = "var(--jp-border-color1,rgba(128,128,128,.6))"
 CELL = "vertical-align:top;padding:3px 8px;background:none;line-height:1.45"
@@ -38,12 +39,11 @@ ALARM, ALARM_TINT = "var(--jp-error-color1,#d32f2f)", "rgba(244,67,54,.13)"
 def plan_html(plan: Plan) -> str:
     """Return the HTML of a plan; every text in it is escaped."""
     rows = "".join(_row(plan, node, depth) for node, depth in _with_depth(plan.root, 0))
+    table = "border-collapse:collapse;table-layout:auto;margin:4px 0;font-size:13px;color:inherit"
     return (
-        f'<div style="margin:2px 0;font-size:13px"><div style="{QUIET}">{_safe(summary(plan))}</div>'
-        '<div style="overflow-x:auto"><table style="border-collapse:collapse;table-layout:auto;margin:4px 0;'
-        f'font-size:13px;color:var(--jp-ui-font-color1,inherit)"><thead>{_head(headings(plan))}</thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-        f'<div style="{QUIET}">{_safe(legend(plan))}</div>'
+        f'<div style="margin:2px 0;font-size:13px;{PLAIN}"><div style="{QUIET}">{_safe(summary(plan))}</div>'
+        f'<div style="overflow-x:auto"><table style="{table}"><thead>{_head(headings(plan))}</thead>'
+        f'<tbody>{rows}</tbody></table></div><div style="{QUIET}">{_safe(legend(plan))}</div>'
         f"{_sentences(plan.marks)}{_folded(plan.details, 'the whole query')}</div>"
     )
 
@@ -101,7 +101,7 @@ def _tree_cell(node: PlanNode, depth: int) -> str:
 
 
 def _sentences(marks: Iterable[Mark]) -> str:
-    style = "margin:1px 0;max-width:90ch;color:var(--jp-ui-font-color1,inherit)"
+    style = f"margin:1px 0;max-width:90ch;{PLAIN}"
     return "".join(
         f'<div style="{style}">{_safe(mark.sentence[:1].upper() + mark.sentence[1:])}</div>' for mark in marks
     )
@@ -110,7 +110,8 @@ def _sentences(marks: Iterable[Mark]) -> str:
 def _folded(lines: Sequence[Line], closed: str) -> str:
     if not lines:
         return ""
-    shown = textwrap.shorten(printable(closed), CLOSED, placeholder=" …")
+    shown = printable(closed)
+    shown = shown if len(shown) <= CLOSED else f"{shown[: CLOSED - 2]} …"
     body = "".join(
         f'<div style="{CODE};margin-left:14px"><span style="{QUIET}">{_safe(label)}:</span> {_safe(value)}</div>'
         for label, value in lines

@@ -65,6 +65,8 @@ class Token:
 _BLANK = r"[ \t\n\r\f\v]"  # these and no others: a no-break space is a letter of a name
 _START = r"[A-Za-z_\u0080-\U0010ffff]"
 _WORD = rf"{_START}(?:{_START}|[0-9$])*"
+# A letter that sticks to a number belongs to it: 0xFF, 1e5, and the junk in 1e'…', which is no E'…'.
+_DIGITS = r"[0-9](?:_?[0-9])*"
 # Possessive, so that a text of megabytes is gone through once and without a memory of each step.
 _QUOTED = r"'(?:[^']++|'')*+'?"
 _ESCAPED = r"'(?:[^'\\]++|''|\\.)*+(?:'|\\?\Z)"
@@ -77,14 +79,11 @@ _RULES = (
     (Kind.STRING, rf"(?:[uU]&|[bBxXnN])?{_QUOTED}"),
     (Kind.NAME, r'(?:[uU]&)?"(?:[^"]++|"")*+"?'),
     (Kind.STRING, rf"\$(?P<tag>(?:{_START}(?:{_START}|[0-9])*)?)\$(?:.*?\$(?P=tag)\$|.*)"),
-    (Kind.POSITION, r"\$[0-9]+"),
+    (Kind.POSITION, rf"\$[0-9]+(?:{_WORD})?"),
     (Kind.WORD, _WORD),
     (
         Kind.NUMBER,
-        (
-            r"0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+"
-            r"|(?:[0-9](?:_?[0-9])*(?:\.(?!\.)(?:[0-9](?:_?[0-9])*)?)?|\.[0-9](?:_?[0-9])*)(?:[eE][+-]?[0-9](?:_?[0-9])*)?"
-        ),
+        rf"(?:{_DIGITS}(?:\.(?!\.)(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-](?:{_DIGITS}(?:{_WORD})?)?|{_WORD})?",
     ),
     (Kind.CAST, r"::"),
     (Kind.OTHER, r":="),

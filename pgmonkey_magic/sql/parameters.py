@@ -1,8 +1,9 @@
 """Which `:name` in a text is a parameter, in psql's three forms.
 
-A colon also stands in slices (`x[1:2]`, `x[lo:hi]`) and in SQL/JSON (`json_object('a' : b)`). What decides is what
-stands before it: after a value a colon separates, after an operator, a comma, an opening bracket or a keyword it begins
-a parameter. So `x[:n]` and `ARRAY[:a, :b]` hold parameters; a slice without a lower bound is written `x[: n]`.
+A colon of SQL's own stands in two places: in slices (`x[1:2]`, `x[lo:hi]`) and in SQL/JSON's `json_object('a' : b)`
+and `json_objectagg`. There it depends on what stands before it: after a value a colon separates, after an operator, a
+comma, an opening bracket or a keyword it begins a parameter. So `x[:n]` and `ARRAY[:a, :b]` hold parameters; a slice
+without a lower bound is written `x[: n]`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from pgmonkey_magic.sql.lexer import Kind, Token, tokens
 
 _VALUES = (Kind.STRING, Kind.NAME, Kind.NUMBER, Kind.POSITION, Kind.CLOSE, Kind.PARAMETER)
 _BEFORE_A_VALUE = frozenset(
-    """
-    all and any array as asc between by case collate default desc distinct do else end except execute fetch filter first
-    for from having if ilike in insert intersect interval into is isnull last like limit next not notnull null offset on
-    only or order over partition returning select set show similar some symmetric then to union update using values when
-    where with within
-    """.split()  # noqa: SIM905 - a list of words is read as such
+    ["and", "between", "case", "else", "from", "ilike", "like", "not", "or", "symmetric", "then", "to", "value", "when"]
 )
-"""Keywords after which a value may stand, so that a colon inside of brackets begins a parameter there."""
+"""Words of an expression after which a value stands, so that a colon begins a parameter there.
+
+All but `value` and `between` are reserved, so that none of them is a column with a colon behind it.
+"""
+_PAIRS = frozenset({"json_object", "json_objectagg"})
+"""What takes pairs with a colon between key and value."""
 
 
 class Form(Enum):
@@ -46,26 +47,25 @@ def find_parameters(sql: str) -> list[Parameter]:
     """Return the parameters of *sql*, in order; the same name may stand there more than once."""
     found: list[Parameter] = []
     before: Token | None = None  # the last token that is no blank
-    brackets: list[str] = []
+    may_separate = [False]  # whether a colon may stand between two values: for each bracket that is open
     for token in tokens(sql):
-        if token.kind is Kind.PARAMETER and not _separates(before, token, brackets):
+        if token.kind is Kind.PARAMETER and not (may_separate[-1] and _is_value(before, token)):
             found.append(_parameter(token))
-        if token.kind is Kind.OPEN:
-            brackets.append(token.text)
-        elif token.kind is Kind.CLOSE and brackets:
-            brackets.pop()
+        elif token.kind is Kind.OPEN:
+            may_separate.append(token.text == "[" or (before is not None and before.text.lower() in _PAIRS))
+        elif token.kind is Kind.CLOSE and len(may_separate) > 1:
+            may_separate.pop()
         if not token.is_blank:
             before = token
     return found
 
 
-def _separates(before: Token | None, token: Token, brackets: list[str]) -> bool:
-    """Tell whether the colon stands between two values instead of before a name."""
+def _is_value(before: Token | None, colon: Token) -> bool:
+    """Tell whether a value has ended before the colon, so that the colon stands between it and the next."""
     if before is None:
         return False
     if before.kind is Kind.WORD:
-        in_subscript = bool(brackets) and brackets[-1] == "["
-        return before.end == token.start or (in_subscript and before.text.lower() not in _BEFORE_A_VALUE)
+        return before.end == colon.start or before.text.lower() not in _BEFORE_A_VALUE
     return before.kind in _VALUES
 
 

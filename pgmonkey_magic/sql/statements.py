@@ -13,7 +13,7 @@ _ENDS_OR_BEGINS = frozenset({"begin", "commit", "end", "abort"})
 class Statement:
     """One statement without its semicolon; `start` counts characters of the whole text from 0.
 
-    `words` are the keywords at its head, at most five, in lower case: what it is, as far as words tell.
+    `words` are its first words outside of parentheses, at most five, in lower case: what it is, as far as they tell.
     """
 
     text: str
@@ -52,50 +52,43 @@ def split(sql: str) -> list[Statement]:
 class _Reader:
     """Reads one statement: its first words, and whether a semicolon would end it.
 
-    Inside of brackets it does not, and not in the BEGIN ATOMIC … END body of a routine, in which CASE … END and nested
-    BEGIN … END count (the rule of psql, which takes any BEGIN of a CREATE FUNCTION or PROCEDURE for such a body).
+    Inside of parentheses it does not, and not in the BEGIN ATOMIC … END body of a routine, in which CASE … END and
+    nested BEGIN … END count. These are psql's rules, which takes any BEGIN of a CREATE FUNCTION or PROCEDURE for such
+    a body.
     """
 
     HEAD = 5
 
     def __init__(self) -> None:
         self._words: list[str] = []
-        self._head_is_over = False
         self._is_empty = True
-        self._brackets = 0
+        self._parentheses = 0
         self._blocks = 0
 
     @property
     def may_end(self) -> bool:
-        return self._brackets <= 0 and self._blocks == 0
+        return self._parentheses == 0 and self._blocks == 0
 
     def take(self, token: Token) -> None:
         if token.is_blank:
             return
         self._is_empty = False
-        if token.kind is Kind.OPEN:
-            self._brackets += 1
-        elif token.kind is Kind.CLOSE:
-            self._brackets -= 1
-        word = token.text.lower() if token.kind is Kind.WORD else None
-        if word and self._brackets <= 0 and self._is_routine:
-            if word == "begin" or (word == "case" and self._blocks):
-                self._blocks += 1
-            elif word == "end" and self._blocks:
-                self._blocks -= 1
-        self._head_is_over = self._head_is_over or word is None or len(self._words) == self.HEAD
-        if word and not self._head_is_over:
-            self._words.append(word)
+        if token.text == "(":
+            self._parentheses += 1
+        elif token.text == ")" and self._parentheses:
+            self._parentheses -= 1
+        elif token.kind is Kind.WORD and self._parentheses == 0:
+            self._take_word(token.text.lower())
 
-    @property
-    def _is_routine(self) -> bool:
+    def _take_word(self, word: str) -> None:
+        if len(self._words) < self.HEAD:
+            self._words.append(word)
         match self._words:
-            case ["create", "function" | "procedure", *_]:
-                return True
-            case ["create", "or", "replace", "function" | "procedure", *_]:
-                return True
-            case _:
-                return False
+            case ["create", "function" | "procedure", *_] | ["create", "or", "replace", "function" | "procedure", *_]:
+                if word == "begin" or (word == "case" and self._blocks):
+                    self._blocks += 1
+                elif word == "end" and self._blocks:
+                    self._blocks -= 1
 
     def statement(self, text: str, start: int) -> list[Statement]:
         return [] if self._is_empty else [Statement(text, start, tuple(self._words))]

@@ -494,10 +494,10 @@ Execution 100 ms · planning 0.25 ms
 4       –                  1 → –      0     └─ Index Scan using i on c ◄ never executed
 
 ◄ 1 Sort: takes 65 ms of 100 ms by itself, more than any other node.
-◄ 1 Sort: did not fit into memory and wrote 5,320 kB to temporary files. work_mem is what one such node may
-  use.
-◄ 2 Nested Loop Left Join: 99 rows were expected, 100,000 came: 1,010× too few were expected. Look below
-  first; where the inputs were estimated well, it is how many rows match that was not known.
+◄ 1 Sort: did not fit into memory and wrote 5,320 kB to temporary files. work_mem is what one such
+  node may use.
+◄ 2 Nested Loop Left Join: 99 rows were expected, 100,000 came: 1,010× too few were expected. Look
+  below first; where the inputs were estimated well, it is how many rows match that was not known.
 Settings: work_mem = 64kB
 """
 

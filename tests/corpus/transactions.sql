@@ -1,0 +1,34 @@
+%%pgmonkey
+CREATE TABLE acct (id int PRIMARY KEY, n int CHECK (n >= 0)); BEGIN; INSERT INTO acct VALUES (1, 1); COMMIT; TABLE acct
+%%pgmonkey
+BEGIN; INSERT INTO acct VALUES (2, 2); ROLLBACK; SELECT count(*) FROM acct
+%%pgmonkey
+START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE; SHOW transaction_read_only; END WORK
+%%pgmonkey
+BEGIN TRANSACTION READ WRITE; SAVEPOINT s; INSERT INTO acct VALUES (3, 3); ROLLBACK TO s; INSERT INTO acct VALUES (4, 4); RELEASE s; END; SELECT id FROM acct ORDER BY id
+%%pgmonkey
+BEGIN; INSERT INTO acct VALUES (5, 5); COMMIT AND CHAIN; INSERT INTO acct VALUES (6, 6); ROLLBACK AND NO CHAIN; SELECT id FROM acct ORDER BY id
+%%pgmonkey
+BEGIN WORK; DECLARE c CURSOR FOR TABLE acct ORDER BY id; FETCH 1 FROM c; MOVE c; FETCH ALL FROM c; CLOSE c; ABORT
+%%pgmonkey
+BEGIN;
+INSERT INTO acct VALUES (7, -1);
+COMMIT;
+%%pgmonkey
+SELECT id FROM acct ORDER BY id; COMMIT
+%%pgmonkey
+BEGIN; BEGIN; COMMIT; COMMIT
+%%pgmonkey
+PREPARE TRANSACTION 'it''s;'
+%%pgmonkey
+COMMIT PREPARED 'nothing;here'
+%%pgmonkey
+CREATE PROCEDURE steps() LANGUAGE plpgsql AS $$ BEGIN FOR i IN 10..12 LOOP INSERT INTO acct VALUES (i, i); IF i % 2 = 0 THEN COMMIT; ELSE ROLLBACK; END IF; END LOOP; END $$; COMMIT
+%%pgmonkey
+-- a routine's own BEGIN is none of the cell's; the last one is
+CREATE FUNCTION three() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 3; END; BEGIN; SELECT three(); COMMIT; DROP FUNCTION three
+%%pgmonkey
+BEGIN; SET LOCAL work_mem = '9MB'; SHOW work_mem; COMMIT; SHOW work_mem
+%%pgmonkey
+BEGIN; SELECT ';' AS "COMMIT;"; /* COMMIT; */ SELECT 'ROLLBACK;'; -- END;
+END

@@ -1,0 +1,375 @@
+"""PostgreSQL's own regression tests, as SQL to compare cells with psql on.
+
+They are no part of this project: they are read where `PGMONKEY_TEST_CORPUS` names a source tree of PostgreSQL, or else
+from Debian's source package of the server's version, which apt fetches into a temporary directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from fix_recorder import Exchange, Recorder, psql
+from psycopg import generators, waiting
+from psycopg.pq import ExecStatus, TransactionStatus
+
+from pgmonkey_magic import SQLError
+from pgmonkey_magic.cells import Job, Request
+from pgmonkey_magic.demo.binaries import find_binaries
+from pgmonkey_magic.sql import Kind, find_parameters, split, tokens
+
+PSQL_ONLY = ("psql", "psql_crosstab", "psql_pipeline")
+"""They test psql's own files, pipelines and layouts, of which no SQL that is sent tells anything."""
+
+
+# -- psql's files -----------------------------------------------------------------------------------------------------
+
+SENDS = re.compile(r"\\(?:g|gx|gset|gexec|gdesc|crosstabview|watch|bind|bind_named|parse|sendpipeline)\b")
+LOOKS = re.compile(rb"(?m)^\s*\\(?:d|l|z|s[fv]|lo_|i(?!f)|w|o\b|qecho|errverbose|!|cd|password|h|\?).*$")
+"""Commands that look at the catalogue, at files or at nothing: what they send is psql's own, not the file's."""
+LEAD = re.compile(r"(?:[ \t\r\n\f\v]|--[^\n\r]*)*")
+
+
+def plain(text: str) -> str:
+    """Return a file for psql as SQL alone: without COPY's data and backslash commands.
+
+    A command that sends what stands before it becomes a semicolon, as `\\;` does.
+    """
+    rest, parts = _without_data(text), []
+    while True:
+        for token in tokens(rest):
+            if token.kind is Kind.OTHER and token.text == "\\":
+                break
+            parts.append(token.text)
+        else:
+            return "".join(parts)
+        if rest.startswith("\\;", token.start):
+            rest = rest[token.start + 1 :]
+            continue
+        parts.append(";" if SENDS.match(rest, token.start) else "")
+        rest = rest[token.start :].partition("\n")[2]
+        parts.append("\n")
+
+
+def _without_data(text: str) -> str:
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line != "\\.":
+            lines.append(line)
+        else:
+            start = next((i for i in reversed(range(len(lines))) if re.search(r"(?i)\bfrom\s+stdin\b", lines[i])), None)
+            if start is not None:
+                del lines[start + 1 :]
+    return "\n".join(lines)
+
+
+def normal(statement: str) -> str:
+    """Return a statement without what psql drops: comments and blanks before it, empty lines, the semicolon."""
+    return re.sub(r"\n\n+", "\n", statement[LEAD.match(statement).end() :]).strip("; \t\r\n\f\v")
+
+
+OF_PSQL = {
+    "USER": "postgres",
+    "DBNAME": "postgres",
+    "LAST_ERROR_MESSAGE": "",
+    "ERROR": "false",
+    "SQLSTATE": "00000",
+    "ROW_COUNT": "0",
+}
+"""Variables that psql sets itself, with what they hold as long as nothing fails."""
+
+
+def variables(text: str) -> dict[str, str]:
+    """Return the psql variables that a file sets, each with a value of our own.
+
+    Those that steer psql itself, in capitals, are left out.
+    """
+    names = set(re.findall(r"\\(?:set|getenv)\s+(\w+)", text))
+    for prefix in set(re.findall(r"\\gset(?:[ \t]+(\w+))?", text)):
+        names |= {prefix + column for column in re.findall(r"[a-z_]\w*", text)}
+    return {name: f"v_{name}" for name in sorted(names) if not name.isupper()}
+
+
+def substituted(sql: str, values: dict[str, str]) -> str:
+    """Do with the parameters of *sql* what psql does with its variables; KeyError for one that is none."""
+    parts, position = [], 0
+    for parameter in find_parameters(sql):
+        quote = parameter.form.value[1] if parameter.form.value[1] in "'\"" else ""
+        parts += [sql[position : parameter.start], quote, values[parameter.name], quote]
+        position = parameter.end
+    return "".join([*parts, sql[position:]])
+
+
+# -- PostgreSQL's regression tests ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def postgresql_source() -> Iterator[tuple[Path, Path]]:
+    """Give a source tree of PostgreSQL with its SQL files, which a server's user may read, and a directory to write in.
+
+    A skip where there is none to be had.
+    """
+    major = re.search(r"\d+", subprocess.check_output([find_binaries() / "postgres", "--version"], text=True))
+    assert major
+    with tempfile.TemporaryDirectory(prefix="pgmonkey-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        (directory / "results").mkdir()
+        (directory / "results").chmod(0o777)
+        yield Path(os.environ.get("PGMONKEY_TEST_CORPUS") or _unpacked(_fetched(major[0], directory))), directory
+
+
+def _unpacked(package: Path) -> Path:
+    with tarfile.open(package) as archive:
+        wanted = [
+            member
+            for member in archive.getmembers()
+            if re.search(r"/sql/[^/]+\.sql$|/src/test/regress/(data/|parallel_schedule)", member.name)
+        ]
+        archive.extractall(package.parent, wanted, filter="data")
+    return next(package.parent.glob("postgresql-*/"))
+
+
+def _fetched(major: str, directory: Path) -> Path:
+    if shutil.which("apt-get") is None:
+        pytest.skip("needs Debian's apt-get, or a source tree of PostgreSQL in PGMONKEY_TEST_CORPUS")
+    try:
+        _fetch(major, directory)
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.decode(errors="replace").strip()
+        pytest.skip(
+            f"apt has no source package postgresql-{major}: name a source tree in PGMONKEY_TEST_CORPUS ({reason})"
+        )
+    return next(directory.glob("*.orig.tar.*"))
+
+
+def _fetch(major: str, directory: Path) -> None:
+    """Have apt download the source package from where this machine gets its packages, with lists of its own."""
+    (directory / "lists/partial").mkdir(parents=True)
+    (directory / "cache/archives/partial").mkdir(parents=True)
+    shown = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"],
+        capture_output=True,
+        check=True,
+    )
+    repository = shown.stdout.decode().split()[0]
+    (directory / "sources.list").write_text(
+        f"deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {repository} sid main\n"
+    )
+    options = {
+        "Dir::Etc::SourceList": directory / "sources.list",
+        "Dir::Etc::SourceParts": "-",
+        "Dir::State::Lists": directory / "lists",
+        "Dir::Cache": directory / "cache",
+        "APT::Sandbox::User": "root",
+    }
+    apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
+    for words in (["update"], ["source", "--download-only", f"postgresql-{major}"]):
+        subprocess.run([*apt, *words], cwd=directory, capture_output=True, check=True, timeout=300)
+
+
+def schedule(regress: Path) -> list[str]:
+    """Return the names of the test files, in an order in which each finds what it needs."""
+    lines = (regress / "parallel_schedule").read_text().splitlines()
+    names = [name for line in lines if line.startswith("test:") for name in line.removeprefix("test:").split()]
+    return [name for name in names if name not in PSQL_ONLY]
+
+
+def like_pg_regress(recorder: Recorder) -> None:
+    """Make the database `regression` with the settings that the tests expect."""
+    settings = {
+        **dict.fromkeys(("lc_messages", "lc_monetary", "lc_numeric", "lc_time"), "C"),
+        "bytea_output": "hex",
+        "timezone_abbreviations": "Default",
+        "timezone": "America/Los_Angeles",
+        "datestyle": "Postgres, MDY",
+        "intervalstyle": "postgres_verbose",
+    }
+    with psycopg.connect(**recorder.settings(), autocommit=True) as conn:
+        conn.execute("CREATE DATABASE regression TEMPLATE template0")
+        for name, value in settings.items():
+            conn.execute(f"ALTER DATABASE regression SET {name} TO '{value}'")
+
+
+def use_numbers_up(recorder: Recorder) -> None:
+    """Have a server give its next OIDs away, so that an answer with an OID in it is not the one of another server."""
+    with psycopg.connect(**recorder.settings(dbname="regression"), autocommit=True) as conn:
+        for _ in range(100):
+            conn.execute("CREATE TABLE used_up (a text); DROP TABLE used_up")
+
+
+def run_by_psql(recorder: Recorder, source: Path, results: Path, name: str) -> list[Exchange]:
+    """Run a test file by psql, as pg_regress does but for what LOOKS; return all that was said."""
+    regress = source / "src/test/regress"
+    environment = {
+        "PG_ABS_SRCDIR": str(regress),
+        "PG_ABS_BUILDDIR": str(results),
+        "PG_LIBDIR": "/nowhere",
+        "PG_DLSUFFIX": ".so",
+    }
+    script = LOOKS.sub(b"", (regress / "sql" / f"{name}.sql").read_bytes())
+    recorder.logins.clear()
+    said = psql(
+        recorder,
+        *("-a", "-f-"),
+        script=script,
+        environment=environment,
+        dbname="regression",
+        application_name=f"pg_regress/{name}",
+    )
+    wait_until_up(recorder)
+    return said
+
+
+def wait_until_up(recorder: Recorder) -> None:
+    """Wait for a server that has crashed; some tests are newer than the server and crash it."""
+    deadline = time.monotonic() + 300
+    while True:
+        try:
+            psycopg.connect(**recorder.settings()).close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline, "the server does not come back"
+            time.sleep(0.1)
+        else:
+            break
+    recorder.take()
+
+
+class Held:
+    """In the place of a pool: lends one connection again and again and never cleans it, as psql has one session."""
+
+    occupancy = None
+
+    def __init__(self, recorder: Recorder, login: dict[str, str]) -> None:
+        wanted = {"user": login["user"], "dbname": login["database"], "application_name": login["application_name"]}
+        self.conn: psycopg.Connection[Any] = psycopg.connect(**recorder.settings(**wanted), autocommit=True)
+
+    def run(self, talk: Any, _terms: Any, granted: Any) -> Any:
+        """Lend it for one conversation, as pools do."""
+        granted(SimpleNamespace(conn=self.conn, spoiled=False))
+        return self.conn.wait(talk(self.conn))
+
+    def run_cell(self, sql: str) -> Any:
+        """Run *sql* as a cell, each statement its own transaction where none is open; return the cell's value."""
+        is_open = self.conn.pgconn.transaction_status != TransactionStatus.IDLE
+        return Job.start(Request(sql=sql, autocommit=not is_open), self, "held").result()
+
+    def replay(self, exchange: Exchange) -> None:
+        """Send what psql sent, with its data for COPY, so that what comes after finds the same state."""
+        self.conn.wait(_replayed(self.conn.pgconn, exchange))
+
+
+def _replayed(pgconn: Any, exchange: Exchange) -> Iterator[Any]:
+    pgconn.send_query(exchange.text)
+    yield from generators.send(pgconn)
+    data = iter(exchange.sent)
+    while (result := (yield from generators.fetch(pgconn))) is not None:
+        if result.status == ExecStatus.COPY_IN:
+            for row in next(data):
+                yield from generators.copy_to(pgconn, row, flush=True)
+            pgconn.put_copy_end()
+            yield from generators.send(pgconn)
+        while result.status == ExecStatus.COPY_OUT and (size := pgconn.get_copy_data(1)[0]) >= 0:
+            if size == 0:
+                yield waiting.WAIT_R
+                pgconn.consume_input()
+
+
+class Comparison:
+    """Counts what was equal, and keeps what was not.
+
+    A statement is compared where psql's two runs had the same text and the same answer.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.figures: Counter[str] = Counter()
+        self.different: list[tuple[str, bytes, object, object]] = []
+        self._recorder = recorder
+        self._held: Held | None = None
+        self._line = -1
+
+    def file(self, name: str, first: list[Exchange], second: list[Exchange], logins: list[dict[str, str]]) -> None:
+        """Run what psql sent in its first run of a file as cells, in the same sessions."""
+        self.figures["files"] += 1
+        self._line = -1
+        for exchange, again in zip(first, [*second, *[None] * len(first)], strict=False):
+            if exchange.line != self._line:
+                self._begin(exchange.line, logins[exchange.line])
+            assert self._held is not None
+            reason = why_not_a_cell(exchange)
+            if reason:
+                self.figures[reason] += 1
+                self._held.replay(exchange)
+                continue
+            self._recorder.take()
+            value = self._value(exchange)
+            if again is None or (exchange.text, answers(exchange)) != (again.text, answers(again)):
+                self.figures["not the same twice in psql"] += 1
+            else:
+                self._compare(name, exchange, value)
+        wait_until_up(self._recorder)
+
+    def close(self) -> None:
+        """End the last session."""
+        if self._held is not None:
+            self._held.conn.close()
+
+    def _begin(self, line: int, login: dict[str, str]) -> None:
+        self.close()
+        self._held, self._line = Held(self._recorder, login), line
+
+    def _value(self, exchange: Exchange) -> Any:
+        assert self._held is not None
+        try:
+            return self._held.run_cell(exchange.text.decode())
+        except SQLError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - it is what the comparison is about, and is shown at its end
+            return repr(error)
+
+    def _compare(self, name: str, exchange: Exchange, value: Any) -> None:
+        said = self._recorder.take()
+        mine, theirs = [(e.text, answers(e)) for e in said], [(exchange.text, answers(exchange))]
+        outcome = exchange.outcomes[-1] if exchange.outcomes else None
+        shape = (len(outcome.rows), len(outcome.columns)) if outcome and outcome.columns is not None else None
+        if mine != theirs:
+            self.different.append((name, exchange.text, mine, theirs))
+        elif isinstance(value, str) or (not isinstance(value, SQLError) and getattr(value, "shape", None) != shape):
+            self.different.append((name, exchange.text, value, shape))
+        else:
+            kind = "rows" if shape else "tags" if outcome and not outcome.error else "errors"
+            self.figures.update({"statements": 1, kind: 1})
+
+
+def answers(exchange: Exchange) -> tuple[Any, ...]:
+    """Return all that the server said, in a form to compare."""
+    return ([(o.columns, o.rows, o.tag, o.error) for o in exchange.outcomes], exchange.notices)
+
+
+def why_not_a_cell(exchange: Exchange) -> str | None:
+    """Return why what psql sent is no cell, or None."""
+    if exchange.parsed:
+        return "by the extended protocol"
+    try:
+        text = exchange.text.decode()
+    except UnicodeDecodeError:
+        return "in another encoding"
+    if exchange.copies:
+        return "COPY through the client"
+    if find_parameters(text):
+        return "with parameters"
+    statements = split(text)
+    return None if len(statements) == 1 else "several at once" if statements else "empty"
