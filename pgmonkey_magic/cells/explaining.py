@@ -37,7 +37,8 @@ class Explained(Way):
             return (yield from AsItIs().run(exchange, command, parameters))
         prefix = explain_prefix(analyze=self.analyze, server_version=exchange.conn.info.server_version)
         answer = yield from ask(exchange, command.after(prefix), parameters)
-        plans = read_plans(answer.results[0].get_value(0, 0) or b"[]")
+        document = answer.results[0].get_value(0, 0) or b"[]"
+        plans = read_plans(document.decode(exchange.conn.info.encoding))
         note = "what it wrote is rolled back; --commit keeps it"
         notes = (note,) if self.rolls_back and not only_reads(command.text) else ()
         return part(answer, tuple(Statement("EXPLAIN", None, partial(Frame, plan, notes)) for plan in plans))

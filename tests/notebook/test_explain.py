@@ -44,6 +44,14 @@ def test_parameters_and_several_statements(connected: Shell) -> None:
     assert isinstance(connected["p"], Plan)
 
 
+def test_a_plan_is_read_in_the_clients_encoding(connected: Shell) -> None:
+    connected.run("%pgmonkey -q BEGIN")
+    connected.run("%pgmonkey -q SET LOCAL client_encoding = 'latin1'")
+    plan = connected.run("%pgmonkey -e SELECT 'ä' FROM pg_class WHERE relname = 'ö'")
+    assert "'ö'" in repr(plan)
+    connected.run("%pgmonkey -q ROLLBACK")
+
+
 def test_html_and_text_in_one_bundle(connected: Shell) -> None:
     plan = connected.run("%pgmonkey -e SELECT '<b>' || relname FROM pg_class")
     data, _ = connected.ip.display_formatter.format(plan)

@@ -168,7 +168,7 @@ class Plan:
 
 
 def read_plans(document: str | bytes | list[Any]) -> tuple[Plan, ...]:
-    """Return the plans of one EXPLAIN (FORMAT JSON) answer, as text or as a driver has parsed it.
+    """Return the plans of one EXPLAIN (FORMAT JSON) answer: text, its bytes in UTF-8, or what a driver has parsed.
 
     One statement has one plan, but for rules: DO ALSO gives several, DO INSTEAD NOTHING none. Raises RequestError for
     anything else.
