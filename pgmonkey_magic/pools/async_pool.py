@@ -16,11 +16,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
-from pgmonkey_magic.pools.committing import CommitLost, commit, settle
+from pgmonkey_magic.pools.committing import CommitLost, settle
 from pgmonkey_magic.pools.factory_state import Trace, TracedAsyncConnection, rollback, trace_of
 from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
 from pgmonkey_magic.pools.lease import Keep, Lease, Talk, Terms, deliver
@@ -167,7 +166,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
                 await self._connect_now(stock, deadline)
             elif self._watch.error is not None:
                 await stock.retry_now()
-            conn = await stock.getconn(deadline - time.monotonic())
+            conn = await stock.queue(deadline - time.monotonic())
             if self._is_fit(conn) or await self._is_usable_or_discarded(stock, conn, deadline):
                 return conn
 
@@ -227,7 +226,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 
     async def __aenter__(self) -> TracedAsyncConnection:
-        lease = await self.borrow()
+        lease = await self._borrow(current_borrower(), threading.get_ident(), None)
         self._leases.set((*self._leases.get(), lease))
         return lease.conn
 
@@ -238,7 +237,9 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         self._leases.set(tuple(outer))
         try:
             if exc_type is None:
-                await self._commit(lease.conn)
+                async with lease.conn.lock:
+                    if (ending := self._ending(lease.conn)) is not None:
+                        await lease.conn.hold(ending)
             else:
                 # See the sync twin for why.
                 with suppress(psycopg.OperationalError):
@@ -250,16 +251,6 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
             await asyncio.to_thread(settle, self.config, self.connection_type, lost)
         finally:
             await self.give_back(lease)
-
-    async def _commit(self, conn: TracedAsyncConnection) -> None:
-        async with conn.lock:
-            status = conn.pgconn.transaction_status
-            if status == TransactionStatus.IDLE:
-                return
-            if status == TransactionStatus.INERROR or conn.trace is not Trace.NONE:
-                await conn.hold(commit(conn, writes=True))
-            else:
-                await conn.hold(conn._commit_gen())  # noqa: SLF001 - nothing was written whose COMMIT could be lost
 
     def run(
         self,

@@ -15,11 +15,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools import unavailable
+from pgmonkey_magic.pools.committing import commit
 from pgmonkey_magic.pools.connecting import connect_parameters, cure
+from pgmonkey_magic.pools.factory_state import Trace
 from pgmonkey_magic.pools.interrupts import in_helper
 from pgmonkey_magic.pools.lease import FOREIGN_PLAN, STALE_PLAN, Keep, Lease, has_foreign_plan, has_stale_plan
 from pgmonkey_magic.pools.ledger import Borrower, Ledger, Occupancy, Ticket
@@ -29,10 +32,15 @@ from pgmonkey_magic.pools.stock import ConnectFailed, ConnectWatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from psycopg.abc import PQGen
+
     from pgmonkey_magic.config import Config, PoolSettings
     from pgmonkey_magic.pools.stock import AsyncStockPool, SyncStockPool
 
 S = TypeVar("S", bound="SyncStockPool | AsyncStockPool")
+
+# To look up a member of an enumeration costs as much as a call, and every block asks for these.
+_IDLE, _INERROR, _NO_TRACE = TransactionStatus.IDLE, TransactionStatus.INERROR, Trace.NONE
 
 # Kept where autoreload runs this file again.
 _pools: weakref.WeakSet[BasePool[Any]] = globals().get("_pools", weakref.WeakSet())
@@ -184,6 +192,15 @@ class BasePool(Generic[S]):
         # PgBouncer's number for a client is no process of the server.
         self.ledger.grant(ticket, None if self.config.pgbouncer else conn.pgconn.backend_pid)
         return Lease(conn, ticket, stock)
+
+    def _ending(self, conn: Any) -> PQGen[None] | None:
+        """Return the conversation that commits a block, in psycopg's wait protocol; None where nothing is open."""
+        status = conn.pgconn.transaction_status
+        if status == _IDLE:
+            return None
+        if status == _INERROR or conn.trace is not _NO_TRACE:
+            return commit(conn, writes=True)
+        return conn._commit_gen()  # noqa: SLF001 - nothing was written whose COMMIT could be lost
 
     def _kept(self, lease: Lease[Any], keep: Keep | None) -> bool:
         """Keep a lease whose transaction is open, where there is a place for it; tell whether it was kept."""

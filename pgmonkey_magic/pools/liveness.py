@@ -29,6 +29,8 @@ WARM_S = 0.001
 """And one that has answered just now without the look, for which busy threads would have to queue: it lets go of the
 interpreter's lock."""
 
+_OK = ConnStatus.OK  # to look up a member of an enumeration costs as much as a call
+
 
 class CheckTimeout(psycopg.OperationalError):
     """A connection did not answer in time."""
@@ -40,7 +42,7 @@ def is_dead(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> boo
     What else can be read from an idle connection (a NOTICE, a notification, a changed setting) is taken in on the way.
     """
     pgconn = conn.pgconn
-    if pgconn.status != ConnStatus.OK:
+    if pgconn.status != _OK:
         return True
     try:
         # Until nothing more is there: a server that ends a connection says why first, and only then comes the end.
@@ -50,7 +52,7 @@ def is_dead(conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> boo
                 continue
     except (psycopg.OperationalError, OSError, ValueError):
         return True
-    return pgconn.status != ConnStatus.OK
+    return pgconn.status != _OK
 
 
 if hasattr(select, "poll"):

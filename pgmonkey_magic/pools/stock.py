@@ -1,6 +1,6 @@
 """psycopg_pool's pools, corrected where they lose count, queue in vain or hide the reason.
 
-    take_idle    what is idle is taken, and put back, from any thread or loop without a hop or a wait
+    take_idle    what is idle is taken, and put back, by few steps; in the async pool from any loop without a hop
     resize       never more than max_size, the surplus closed at once, the queue served at once
     _connect     a failure to connect reaches the waiting requests at once, with its reason
     connect_now  a server that is back is used at once, not when an attempt ends that pauses or hangs
@@ -13,9 +13,10 @@ The two pools below it add the waiting and are twins, line by line.
 
 Private names used, all of psycopg_pool 3.3: `_pool`, `_waiting`, `_lock`, `_closed`, `_nconns`, `_nconns_min`,
 `_growing`, `_min_size`, `_max_size`, `_drained_at`, `_stats`, `_REQUESTS_NUM`, `_sched`, `_check_size`, `_connect`,
-`_add_connection`, `_add_to_pool`, `_close_connection`, `_shrink_pool`, `_putconn`, `_return_connection`,
-`_reset_connection`, `_jitter`, `AddConnection`, `ReturnConnection`, `ShrinkPool`, `WaitingClient.set` and `.fail`; of
-its connections `_pool`, `_created_at` and `_expire_at`. `tests/unit/test_stock.py` fails when one of them is gone.
+`_check_open_getconn`, `_getconn_unchecked`, `_add_connection`, `_add_to_pool`, `_close_connection`, `_shrink_pool`,
+`_putconn`, `_return_connection`, `_reset_connection`, `_jitter`, `AddConnection`, `ReturnConnection`, `ShrinkPool`,
+`WaitingClient.set` and `.fail`; of its connections `_pool`, `_created_at` and `_expire_at`. `tests/unit/test_stock.py`
+fails when one of them is gone.
 """
 
 from __future__ import annotations
@@ -288,6 +289,12 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         with self._lock:
             return self._taken() if self._pool and not self._closed else None
 
+    def queue(self, timeout: float) -> Any:
+        """Wait for a connection in the queue, which lets the pool grow; getconn without what ours do not need."""
+        self._check_open_getconn()
+        self._stats[self._REQUESTS_NUM] += 1
+        return self._getconn_unchecked(timeout)
+
     def put(self, conn: Any) -> None:
         """Take a connection back: at once where it needs no care."""
         if self._is_clean(conn):
@@ -500,6 +507,12 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
             return self._taken() if self._pool and not self._closed and is_fit(self._pool[0]) else None
         finally:
             self._gate.release()
+
+    async def queue(self, timeout: float) -> Any:
+        """Wait for a connection in the queue, which lets the pool grow; getconn without what ours do not need."""
+        self._check_open_getconn()
+        self._stats[self._REQUESTS_NUM] += 1
+        return await self._getconn_unchecked(timeout)
 
     def put_idle(self, conn: Any) -> bool:
         """Put a connection that needs no care among the idle ones; False where it does. For any thread."""

@@ -14,12 +14,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
-from pgmonkey_magic.pools.committing import CommitLost, commit, settle
-from pgmonkey_magic.pools.factory_state import Trace, TracedConnection, rollback, trace_of
+from pgmonkey_magic.pools.committing import CommitLost, settle
+from pgmonkey_magic.pools.factory_state import TracedConnection, rollback, trace_of
 from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
 from pgmonkey_magic.pools.lease import Keep, Lease, Talk, Terms, deliver
 from pgmonkey_magic.pools.ledger import Borrower, Holder, current_borrower
@@ -180,7 +179,7 @@ class PGPool(BasePool[SyncStockPool]):
             self._connect_now(stock, deadline)
         elif self._watch.error is not None:
             stock.retry_now()
-        return stock.getconn(deadline - time.monotonic())
+        return stock.queue(deadline - time.monotonic())
 
     def _is_usable(self, conn: TracedConnection, deadline: float) -> bool:
         if is_warm(conn):
@@ -238,7 +237,9 @@ class PGPool(BasePool[SyncStockPool]):
         lease = leases[-1]
         try:
             if exc_type is None:
-                self._commit(lease.conn)
+                with lease.conn.lock:
+                    if (ending := self._ending(lease.conn)) is not None:
+                        lease.conn.hold(ending)
             else:
                 # A lost connection cannot be rolled back, and need not: the server has done it. The error that ended
                 # the block must not be hidden behind this one.
@@ -250,16 +251,6 @@ class PGPool(BasePool[SyncStockPool]):
             settle(self.config, self.connection_type, lost)
         finally:
             self._give_back(lease, leases)
-
-    def _commit(self, conn: TracedConnection) -> None:
-        with conn.lock:
-            status = conn.pgconn.transaction_status
-            if status == TransactionStatus.IDLE:
-                return
-            if status == TransactionStatus.INERROR or conn.trace is not Trace.NONE:
-                conn.hold(commit(conn, writes=True))
-            else:
-                conn.hold(conn._commit_gen())  # noqa: SLF001 - nothing was written whose COMMIT could be lost
 
     def reclaim(self, since: float) -> None:
         """Give back what this thread's `with` blocks have borrowed after *since* (`time.monotonic()`) and still hold.

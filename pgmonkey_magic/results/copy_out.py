@@ -42,7 +42,7 @@ class Sink(Protocol):
         ...
 
     def advance(self, nbytes: int, rows: int) -> None:
-        """Hear that *nbytes* more have come, and *rows* in all. What it raises ends the COPY."""
+        """Hear that so much more has come. What it raises ends the COPY."""
         ...
 
 
@@ -93,7 +93,7 @@ class _Rows:
         self._sink = sink
         self.buffer, self.sizes = BytesIO(), array("q")
         self.count = self.nbytes = 0
-        self._told = 0
+        self._told = 0, 0
         self._failure: Exception | None = None
         self.first_byte_at: float | None = None
 
@@ -150,11 +150,14 @@ class _Rows:
 
     def tell(self) -> None:
         """Tell the sink how far it is."""
-        new = self.nbytes + self.buffer.tell() - self._told
-        if new and self._failure is None:
-            self._told += new
+        rows = self.count + len(self.sizes)
+        if self.sizes and self.sizes[-1] == len(TRAILER):
+            rows -= 1  # no row is as short as that
+        nbytes = self.nbytes + self.buffer.tell()
+        if nbytes > self._told[0] and self._failure is None:
+            told, self._told = self._told, (nbytes, rows)
             try:
-                self._sink.advance(new, self.count + len(self.sizes))
+                self._sink.advance(nbytes - told[0], rows - told[1])
             except Exception as failure:  # noqa: BLE001 - as above
                 self._failure = failure
 

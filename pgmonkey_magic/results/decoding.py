@@ -18,8 +18,8 @@ from pgmonkey_magic.results.decimals import Decimals
 from pgmonkey_magic.results.frame import Frame, assemble, loading, unique_names
 from pgmonkey_magic.results.moments import Intervals, Moments, clock_text
 from pgmonkey_magic.results.numerics import Floats
+from pgmonkey_magic.results.oids import BINARY, JSONB, TEXTS, TIME, TIMETZ
 from pgmonkey_magic.results.texts import Loaded, Texts
-from pgmonkey_magic.results.types import BINARY, JSONB, TEXTS, TIME, TIMETZ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +34,9 @@ WIRE_NUMBERS = {21: ">i2", 23: ">i4", 20: ">i8", 26: ">u4", 700: ">f4", 701: ">f
 """smallint, integer, bigint, oid, real, double precision."""
 SIZES = {2950: 16, TIME: 8, TIMETZ: 12}
 """uuid, time, timetz."""
-FIXED_BATCH, OTHER_BATCH = 1024 << 10, 1536 << 10
-"""Bytes of rows that are decoded at once: what stays in the processor's cache, if all cells are fixed in size."""
+FIXED_BATCH, OTHER_BATCH = 512 << 10, 1024 << 10
+"""Bytes of rows that are decoded at once: enough for numpy, little enough for the processor's cache, and for a server
+that waits meanwhile."""
 
 
 class Decoder:
@@ -50,17 +51,10 @@ class Decoder:
         self._layout = Layout([builder.shape for builder in self._builders])
         self.batch_bytes = FIXED_BATCH if all(shape.fixed for shape in self._layout.shapes) else OTHER_BATCH
 
-    def take(
-        self, buffer: bytes | memoryview, sizes: Sequence[int], meanwhile: Callable[[], object] = lambda: None
-    ) -> None:
-        """Decode a batch of rows, whose bytes lie in *buffer* with PADDING behind; call *meanwhile* now and then.
-
-        Raises DecodeError.
-        """
+    def take(self, buffer: bytes | memoryview, sizes: Sequence[int]) -> None:
+        """Decode a batch of rows, whose bytes lie in *buffer* with PADDING behind. Raises DecodeError."""
         batch = Batch(buffer, sizes)
-        columns = batch.columns(self._layout)
-        for builder, cells in zip(self._builders, columns, strict=True):
-            meanwhile()
+        for builder, cells in zip(self._builders, batch.columns(self._layout), strict=True):
             builder.append(cells)
         self.rows += batch.rows
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from psycopg import errors, generators
 from psycopg.pq import ExecStatus
 
-from pgmonkey_magic.results.types import BINARY
+from pgmonkey_magic.results.oids import BINARY
 from pgmonkey_magic.results.wire import py_codec
 from pgmonkey_magic.sql import split
 

@@ -5,24 +5,23 @@
 
 from __future__ import annotations
 
-import contextlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import DiagnosticField
 
-from pgmonkey_magic.results.copy_out import Drained, drain
+from pgmonkey_magic.results.copy_out import drain
 from pgmonkey_magic.results.describe import Description, copy_statement, describe
 from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
 from pgmonkey_magic.results.literals import with_literals
-from pgmonkey_magic.sql import Kind, tokens
+from pgmonkey_magic.sql import Kind, split, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from psycopg.abc import PQGen
-    from psycopg.pq.abc import PGconn
 
     from pgmonkey_magic.results.decoding import Decoder
     from pgmonkey_magic.results.frame import Connection, Frame
@@ -34,17 +33,24 @@ FEW = 200
 WRITES = frozenset({"insert", "update", "delete", "merge"})
 
 
-def suits(statement: str) -> bool:
-    """Tell whether a statement may have enough rows for the fast way: it reads from something, and has no small LIMIT.
+def suits(sql: str) -> bool:
+    """Tell whether *sql* is one query that may have enough rows for the fast way: it reads from something.
 
-    A query without FROM has one row nearly always, and then the ordinary way needs no question. VALUES is as large as
-    its text.
+    A query without FROM, or with a small LIMIT, has few rows, and then the ordinary way needs no question. VALUES is as
+    large as its text.
     """
+    statement = only_statement(sql)
     words = _words(statement)
     if not words or words[0] not in QUERIES or not (words[0] == "table" or "from" in words):
         return False
     limit = _limit(statement) if "limit" in words else None
     return limit is None or limit > FEW
+
+
+def only_statement(sql: str) -> str:
+    """Return the one statement of *sql*, without its semicolon and from the start; nothing where there are several."""
+    statements = split(sql)
+    return sql[: statements[0].start] + statements[0].text if len(statements) == 1 else ""
 
 
 def _words(statement: str) -> list[str]:
@@ -97,6 +103,16 @@ class Fetched:
     """Makes the DataFrame; may be called once, after the connection has gone back."""
 
     @property
+    def execute_s(self) -> float:
+        """Seconds from the question to the first row."""
+        return self.first_byte_at - self.sent_at
+
+    @property
+    def fetch_s(self) -> float:
+        """Seconds from there to the last."""
+        return self.complete_at - self.first_byte_at
+
+    @property
     def tag(self) -> str:
         """The command tag, as psql shows it."""
         return f"SELECT {self.rows}"
@@ -105,8 +121,7 @@ class Fetched:
 class _Sink:
     """Decodes the batches of one result, and does with them what is wanted."""
 
-    def __init__(self, pgconn: PGconn, decoder: Decoder, wanted: Wanted) -> None:
-        self._pgconn = pgconn
+    def __init__(self, decoder: Decoder, wanted: Wanted) -> None:
         self._decoder = decoder
         self._wanted = wanted
         self.batch_bytes = decoder.batch_bytes
@@ -118,15 +133,10 @@ class _Sink:
         if limit is not None and self.rows + len(sizes) > limit:
             self.truncated = True
             sizes = sizes[: limit - self.rows]
-        self._decoder.take(buffer, sizes, self._receive)
+        self._decoder.take(buffer, sizes)
         self.rows += len(sizes)
         if self._wanted.on_chunk is not None:
             self._wanted.on_chunk(self._decoder.frame())
-
-    def _receive(self) -> None:
-        # The server's socket buffer is small; emptied between columns, it lets the server go on meanwhile.
-        with contextlib.suppress(psycopg.OperationalError):  # a lost connection is found where rows are read
-            self._pgconn.consume_input()
 
     def frame(self) -> Frame:
         return self._decoder.frame()
@@ -138,28 +148,26 @@ class _Sink:
 
 def fetch(
     conn: Connection,
-    statement: str,
+    sql: str,
     parameters: Parameters | None = None,
     wanted: Wanted = WANTED,
     opening: str = "",
 ) -> PQGen[Fetched | None]:
-    """Run *opening* (commands that return nothing: BEGIN, SET), then fetch the rows of one query by COPY BINARY.
+    """Run *opening* (BEGIN, SET …), then fetch the rows of one query, which `suits` has found fit, by COPY BINARY.
 
     None, after the opening, where this query has to go the ordinary way: it returns no columns, or it would have to be
     wrapped and changes data, or a parameter has no literal. A generator in psycopg's wait protocol.
 
-    Raises the psycopg error of the server, its position one in *statement*; DecodeError, and what *wanted* raises. The
+    Raises the psycopg error of the server, its position one in *sql*; DecodeError, and what *wanted* raises. The
     connection is usable after each, unless it is lost.
     """
+    sent_at = time.monotonic()
     encoding = conn.info.encoding
+    statement = only_statement(sql)
     types = parameters.types if parameters is not None else ()
     description = yield from describe(conn.pgconn, statement.encode(encoding), opening, types)
-    if description is None:
+    if description is None or not _can_be_copied(statement, description, parameters, wanted.limit):
         return None
-    if not (description.is_binary and wanted.limit is None) and not WRITES.isdisjoint(_words(statement)):
-        return None
-    if parameters is None and description.parameters:
-        return None  # the ordinary way says that there is no parameter $1
     literal = statement
     if parameters is not None:
         literal = with_literals(conn, statement, parameters, description.parameters)
@@ -168,28 +176,32 @@ def fetch(
     # Here, not above: loading the extension must not wait for pandas and Arrow.
     from pgmonkey_magic.results.decoding import Decoder, Session  # noqa: PLC0415
 
-    sink = _Sink(conn.pgconn, Decoder(description.names, description.oids, Session.of(conn, wanted.dtypes)), wanted)
+    sink = _Sink(Decoder(description.names, description.oids, Session.of(conn, wanted.dtypes)), wanted)
     one_more = None if wanted.limit is None else wanted.limit + 1
     copy, before = copy_statement(literal.encode(encoding), description, one_more)
     try:
         drained = yield from drain(conn.pgconn, copy, sink)
     except psycopg.Error as error:
         raise _moved(error, before if literal == statement else None) from error
-    return _fetched(description, drained, sink)
-
-
-def _fetched(description: Description, drained: Drained, sink: _Sink) -> Fetched:
     return Fetched(
         names=description.names,
         oids=description.oids,
         rows=sink.rows,
         nbytes=drained.nbytes,
         truncated=sink.truncated,
-        sent_at=drained.sent_at,
+        sent_at=sent_at,
         first_byte_at=drained.first_byte_at,
         complete_at=drained.complete_at,
         frame=sink.frame,
     )
+
+
+def _can_be_copied(statement: str, description: Description, parameters: Parameters | None, limit: int | None) -> bool:
+    if parameters is None and description.parameters:
+        return False  # the ordinary way says that there is no parameter $1
+    # WITH that changes data must stand at the top.
+    is_wrapped = limit is not None or not description.is_binary
+    return not is_wrapped or WRITES.isdisjoint(_words(statement))
 
 
 def _moved(error: psycopg.Error, before: int | None) -> psycopg.Error:

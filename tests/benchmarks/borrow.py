@@ -8,6 +8,7 @@ and the kernel's work for them, without the server's; other programs disturb it 
 from __future__ import annotations
 
 import asyncio
+import signal
 import statistics
 import threading
 import time
@@ -152,6 +153,9 @@ async def _opened(conninfo: str) -> AsyncConnectionPool[Any]:
 
 def main() -> None:
     """Measure and print the table."""
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # where a shell's background ignores it, nothing interrupts
     with Cluster() as cluster:
         config: dict[str, Any] = {"connection_settings": conninfo_to_dict(cluster.conninfo)}
         sizes = {"min_size": SIZE, "max_size": SIZE}

@@ -29,12 +29,12 @@ from fix_regress import (
     Comparison,
     like_pg_regress,
     normal,
+    numbers_used_up,
     plain,
     postgresql_source,
     run_by_psql,
     schedule,
     substituted,
-    use_numbers_up,
     variables,
 )
 from fix_server import Server
@@ -95,6 +95,7 @@ def through_psql(recorder: Recorder, database: str, cell: Cell, *, in_charge: bo
 
 def through_magic(shell: Shell, recorder: Recorder, magic: str, cell: Cell) -> tuple[list[Exchange], Any]:
     """Return what a cell or line says and hears, and its value or its error."""
+    is_cell = magic.startswith("%%")
     recorder.take()
     try:
         shell.run(f"{magic}{cell.sql}")
@@ -104,6 +105,8 @@ def through_magic(shell: Shell, recorder: Recorder, magic: str, cell: Cell) -> t
         if "is aborted" in error.detail[-1]:  # psql leaves, a notebook stays in its transaction
             shell.run(f"{magic.partition(chr(10))[0].replace('%%', '%')} ROLLBACK")
     said, rest = own(recorder.take(), cell.sql)
+    if len(said) == 1:
+        assert said[0].text.decode() in (cell.sql.strip(), cell.sql.removesuffix("\n") + "\n")[is_cell:]
     if not isinstance(value, SQLError):
         assert all(token.is_blank or token.kind is Kind.SEMICOLON for token in tokens(rest)), f"not sent: {rest!r}"
     return said, value
@@ -255,7 +258,7 @@ def test_postgresqls_own_sql_is_answered_as_by_psql(tell: Tell) -> None:
         recorders = [stack.enter_context(Recorder(f"{c.socket_dir}/.s.PGSQL.{c.port}")) for c in clusters]
         for recorder in recorders:
             like_pg_regress(recorder)
-        use_numbers_up(recorders[1])
+        stack.enter_context(numbers_used_up(recorders[1]))
         comparison = Comparison(recorders[2])
         for name in schedule(source / "src/test/regress"):
             first, second = (run_by_psql(recorder, source, results, name) for recorder in recorders[:2])

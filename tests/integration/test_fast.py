@@ -97,9 +97,9 @@ def test_the_opening_goes_with_the_question(driver: Driver) -> None:
         ("SELECT x FROM pg_am", "42703", "x"),
         ("SELECT 1 FROM pg_am WHERE", "42601", None),
         ("SELECT 1 FROM nowhere", "42P01", "nowhere"),
+        ("-- é\n SELECT 1 FROM nowhere ; -- ;", "42P01", "nowhere"),
         ("SELECT 1 / (i - 30000) FROM generate_series(1, 40000) i", "22012", None),
-        ("SELECT 1 FROM pg_am) TO STDOUT; DROP TABLE nowhere; COPY (SELECT 1", "42601", ")"),
-        ("SELECT 1 FROM pg_am; SELECT 2", "42601", None),
+        ("SELECT 1 FROM pg_am) TO STDOUT --", "42601", ")"),
     ],
 )
 def test_an_error_is_the_servers_and_points_into_the_statement(
@@ -141,6 +141,7 @@ def test_an_error_that_only_the_copy_meets_points_into_the_statement_too(
         "SELECT 1 AS n INTO TEMP made FROM pg_am",
         "WITH w AS (INSERT INTO {t} VALUES (1) RETURNING n) SELECT ARRAY[n] FROM w",
         "SELECT $1::int FROM pg_am",
+        "SELECT 1 FROM pg_am) TO STDOUT; INSERT INTO {t} VALUES (1); COPY (SELECT 1",
     ],
 )
 def test_what_cannot_be_copied_is_left_to_the_ordinary_way(driver: Driver, table: str, sql: str) -> None:
@@ -177,6 +178,8 @@ def test_a_query_that_changes_data_runs_once(driver: Driver, table: str) -> None
         ("SELECT * FROM t ORDER BY a LIMIT 10 OFFSET 5;", False),
         ("SELECT * FROM t LIMIT 100000", True),
         ("SELECT * FROM t LIMIT ALL", True),
+        ("SELECT * FROM t; -- the end", True),
+        ("SELECT * FROM t; SELECT * FROM u", False),
         ("SELECT * FROM t LIMIT 5 * 1000", False),
         ("SELECT * FROM (SELECT * FROM t LIMIT 5) t, u", True),
         ('SELECT 1 AS "limit" FROM t', True),
@@ -238,7 +241,8 @@ def test_progress_is_told_while_rows_come(driver: Driver) -> None:
     fetched = driver.fetch(SERIES.format(200_000), wanted=Wanted(advance=lambda *progress: told.append(progress)))
     assert len(told) > 3
     assert sum(nbytes for nbytes, _ in told) == fetched.nbytes
-    assert told[-1][1] in (200_000, 200_001)
+    assert sum(rows for _, rows in told) == 200_000
+    assert all(rows >= 0 for _, rows in told)
 
 
 @pytest.mark.parametrize("what", ["on_chunk", "advance"])

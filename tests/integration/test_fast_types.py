@@ -217,6 +217,7 @@ def test_client_encodings(conn: psycopg.Connection, encoding: str) -> None:
         "SELECT * FROM pg_settings ORDER BY name",
         "VALUES (1, 'a'), (2, NULL)",
         "TABLE pg_am",
+        "SELECT oid, amname FROM pg_am ORDER BY oid -- the end",
         "WITH a AS (SELECT 1 AS x) SELECT x, ROW(x, 'y') FROM a -- the end",
         "SELECT pg_sleep(0), 'a'::cstring, ARRAY[ROW(1, 2)], NULL",
         "(SELECT 1) UNION ALL (SELECT 2) ORDER BY 1 /* end */",
@@ -232,12 +233,21 @@ def test_queries(conn: psycopg.Connection, sql: str) -> None:
     assert_same(result.frame(), ordinary(conn, sql))
 
 
+def test_a_type_with_a_cast_of_its_own_to_text_is_shown_as_the_server_writes_it(conn: psycopg.Connection) -> None:
+    shout = "CREATE FUNCTION fast_shout(fast_mood) RETURNS text IMMUTABLE LANGUAGE sql AS $$SELECT 'SHOUTED'::text$$"
+    with conn.transaction(force_rollback=True):
+        conn.execute(shout)
+        conn.execute("CREATE CAST (fast_mood AS text) WITH FUNCTION fast_shout(fast_mood)")
+        assert fast(conn, "SELECT 'sad'::fast_mood AS v, 1 AS n").data["v"].to_list() == ["sad"]
+
+
 def test_numerics_by_the_thousand_are_the_nearest_floats(conn: psycopg.Connection) -> None:
     sql = (
         "SELECT setseed(0.5); CREATE TEMP TABLE numerics AS"
         " SELECT i, (random() * 10 ^ (random() * 30 - 10))::numeric AS a, i::numeric / 7 AS b,"
         " round((random() * 1e7)::numeric, 2) AS c, -(i::numeric ^ 5) AS d, (9007199254740992 + i)::numeric AS e,"
-        " (i::numeric / 3) ^ (i % 40 - 20) AS f, trunc(random() * 1e8)::numeric * 1e8 AS g"
+        " (i::numeric / 3) ^ (i % 40 - 20) AS f, trunc(random() * 1e8)::numeric * 1e8 AS g,"
+        " (9007199254740993 + 7919 * i)::numeric * 0.0001 AS h"
         " FROM generate_series(1, 5000) i"
     )
     conn.execute(sql)

@@ -20,25 +20,46 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=60)
 
 
-@given(TEXTS)
-@settings(max_examples=500)
-def test_tokens_are_the_text_without_a_gap(sql: str) -> None:
+def hold_together(sql: str) -> None:
+    """Check what is true of every text: nothing is lost between tokens, statements and separators."""
     found = list(tokens(sql))
     assert "".join(token.text for token in found) == sql
     assert all(token.text for token in found)
-    assert [token.start for token in found] == [sum(len(t.text) for t in found[:i]) for i in range(len(found))]
+    assert [token.start for token in found] == [0, *(token.end for token in found[:-1])][: len(found)]
+
+    statements = split(sql)
+    edges = {token.start: token for token in found}
+    position = 0
+    for statement in statements:
+        assert statement.text.strip()
+        assert sql.startswith(statement.text, statement.start)
+        # It begins at a token, never inside of one, and only blanks and semicolons lie before it.
+        assert statement.start in edges
+        between = list(tokens(sql[position : statement.start]))
+        assert all(token.is_blank or token.kind is Kind.SEMICOLON for token in between)
+        assert not position or between[0].kind is Kind.SEMICOLON
+        assert not between or between[-1].kind is Kind.SEMICOLON
+        position = statement.start + len(statement.text)
+        assert position == len(sql) or edges[position].kind is Kind.SEMICOLON
+    assert all(token.is_blank or token.kind is Kind.SEMICOLON for token in tokens(sql[position:]))
+
+    for parameter in find_parameters(sql):
+        assert edges[parameter.start].kind is Kind.PARAMETER
+        assert sql[parameter.start : parameter.end] == parameter.form.value.replace("name", parameter.name)
 
 
 @given(TEXTS)
-@settings(max_examples=500)
-def test_statements_and_parameters_lie_in_the_text(sql: str) -> None:
-    for statement in split(sql):
-        assert sql[statement.start :].startswith(statement.text)
-        assert statement.text.strip()
-    for parameter in find_parameters(sql):
-        written = sql[parameter.start : parameter.end]
-        assert written.strip(":'\"") == parameter.name
-        assert written == parameter.form.value.replace("name", parameter.name)
+@settings(max_examples=1000)
+def test_nothing_of_a_text_is_lost(sql: str) -> None:
+    hold_together(sql)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@given(TEXTS)
+@settings(max_examples=200_000, deadline=None)
+def test_nothing_of_many_texts_is_lost(sql: str) -> None:
+    hold_together(sql)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +84,15 @@ def test_statements_and_parameters_lie_in_the_text(sql: str) -> None:
         ("-- a", [Kind.COMMENT]),
         ("1_000.5e-3", [Kind.NUMBER]),
         ("0xFF", [Kind.NUMBER]),
+        ("0o17", [Kind.NUMBER]),
+        ("1e5", [Kind.NUMBER]),
+        (".5E+3", [Kind.NUMBER]),
+        ("1..2", [Kind.NUMBER, Kind.OTHER, Kind.NUMBER]),
+        ("1.5.2", [Kind.NUMBER, Kind.NUMBER]),
+        ("123abc$1", [Kind.NUMBER]),
+        ("1e'\\'", [Kind.NUMBER, Kind.STRING]),
+        ("1e-'\\'", [Kind.NUMBER, Kind.STRING]),
+        ("$1e'\\'", [Kind.POSITION, Kind.STRING]),
         ("a::b", [Kind.WORD, Kind.CAST, Kind.WORD]),
         ("a*/* c */b", [Kind.WORD, Kind.OTHER, Kind.COMMENT, Kind.WORD]),
         ("e'x'", [Kind.STRING]),
@@ -131,6 +161,13 @@ BODY = "CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN
         ("CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2); SELECT 3", None),
         (f"{BODY}; SELECT 3", [BODY, "SELECT 3"]),
         ("BEGIN; SELECT 1; END", ["BEGIN", "SELECT 1", "END"]),
+        ("SELECT x[1; SELECT 2", ["SELECT x[1", "SELECT 2"]),
+        ("SELECT 1); SELECT (2; SELECT 3", ["SELECT 1)", "SELECT (2; SELECT 3"]),
+        (
+            "CREATE FUNCTION f(a int) BEGIN ATOMIC ; END; SELECT 1",
+            ["CREATE FUNCTION f(a int) BEGIN ATOMIC ; END", "SELECT 1"],
+        ),
+        ("CREATE VIEW f AS SELECT 1 AS begin; SELECT 1", ["CREATE VIEW f AS SELECT 1 AS begin", "SELECT 1"]),
         ("-- a\nSELECT 1", ["-- a\nSELECT 1"]),
     ],
 )
@@ -159,6 +196,7 @@ def test_where_statements_end(sql: str, statements: list[str] | None) -> None:
         ("RELEASE a", False),
         ("PREPARE x AS SELECT 1", False),
         ("SELECT 1", False),
+        ("(SELECT 1) UNION SELECT 2", False),
         ("SET TRANSACTION READ ONLY", False),
     ],
 )
