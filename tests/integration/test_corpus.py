@@ -291,7 +291,7 @@ def random_text(dice: random.Random) -> str:
 
 @pytest.mark.parametrize(
     "count",
-    [pytest.param(5, id="short"), pytest.param(1000, id="long", marks=(pytest.mark.long, pytest.mark.timeout(3600)))],
+    [pytest.param(20, id="short"), pytest.param(1000, id="long", marks=(pytest.mark.long, pytest.mark.timeout(3600)))],
 )
 def test_random_texts_are_split_as_by_psql(count: int, recorder: Recorder, tmp_path: Path, tell: Tell) -> None:
     recorder.is_deaf = True
