@@ -6,7 +6,7 @@
     ├── RequestError                a magic line or call that cannot be understood (also a ValueError)
     ├── DemoError                   the embedded PostgreSQL could not be started
     ├── SQLError                    the server refused a statement; the psycopg error is its __cause__
-    ├── DecodeError                 the server's binary answer is malformed (results/batch.py)
+    ├── DecodeError                 the server's binary answer is malformed (results/copy_format.py)
     ├── PoolUnavailable             no connection could be borrowed (pools/unavailable.py; also a PoolTimeout)
     └── Cancelled                   a job that was cancelled (cells/job.py)
     CellInterrupted                 a KeyboardInterrupt that says what became of the cell

@@ -9,7 +9,7 @@ from datetime import UTC
 import numpy as np
 from psycopg.adapt import Transformer
 
-from pgmonkey_magic.results.batch import PADDING
+from pgmonkey_magic.results.copy_format import PADDING
 from pgmonkey_magic.results.decoding import Decoder, Session
 from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
 

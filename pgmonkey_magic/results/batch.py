@@ -14,41 +14,19 @@ No length is trusted: numpy checks each position, and every cell is checked to e
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pgmonkey_magic.errors import PgMonkeyError
+from pgmonkey_magic.results.copy_format import PADDING, DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-class DecodeError(PgMonkeyError):
-    """The server's binary answer is malformed; no value of it is to be trusted."""
-
-
-SIGNATURE = b"PGCOPY\n\xff\r\n\0"
-HEADER = len(SIGNATURE) + 8
-"""Signature, flags, length of the extension."""
-TRAILER = b"\xff\xff"
-LOOK = 1024
-"""The most bytes of a row that one look takes."""
-PADDING = bytes(LOOK)
-"""What must follow the rows in a buffer, because a look may reach past the last of them."""
-
-
-def header_size(data: bytes | memoryview) -> int:
-    """Return how many bytes stand before the first row. Raises DecodeError."""
-    if len(data) < HEADER or bytes(data[: len(SIGNATURE)]) != SIGNATURE:
-        raise DecodeError("the server's answer is not in COPY's binary format")
-    flags, extension = struct.unpack_from(">II", data, len(SIGNATURE))
-    if flags or extension > len(data) - HEADER:
-        raise DecodeError(f"the server's answer has the COPY flags {flags:#x} or a cut header")
-    return HEADER + extension
+LOOK = len(PADDING)
+"""The most bytes of a row that one look takes, because it may reach past the last of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +123,17 @@ class Layout:
         return len(self.shapes)
 
     def _dtype(self, first: int, end: int) -> np.dtype:
-        names: list[str] = [] if first else ["count"]
-        formats: list[Any] = [] if first else [">i2"]
-        for column in range(first, end):
-            names += (f"n{column}", f"v{column}")
-            formats += (">i4", self.shapes[column].head)
-        return np.dtype({"names": names, "formats": formats})
+        return _look_dtype(first, tuple(shape.head for shape in self.shapes[first:end]))
+
+
+@lru_cache(maxsize=256)
+def _look_dtype(first: int, heads: tuple[np.dtype, ...]) -> np.dtype:
+    names: list[str] = [] if first else ["count"]
+    formats: list[Any] = [] if first else [">i2"]
+    for column, head in enumerate(heads, first):
+        names += (f"n{column}", f"v{column}")
+        formats += (">i4", head)
+    return np.dtype({"names": names, "formats": formats})
 
 
 class Batch:

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import errors, generators, waiting
 from psycopg.pq import ExecStatus
 
-from pgmonkey_magic.results.batch import PADDING, TRAILER, DecodeError, header_size
+from pgmonkey_magic.results.copy_format import PADDING, TRAILER, DecodeError, header_size
 from pgmonkey_magic.results.wire import py_codec
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgmonkey_magic.results.batch import PADDING, Cells, Shape
+from pgmonkey_magic.results.batch import Cells, Shape
 from pgmonkey_magic.results.columns import UNFIT_DECIMAL, Column, decimal_type
+from pgmonkey_magic.results.copy_format import PADDING
 from pgmonkey_magic.results.numerics import EXPONENTS, HEAD, MOST_DIGITS, NEGATIVE, as_decimal, check, texts
 from pgmonkey_magic.results.texts import Bytes
 

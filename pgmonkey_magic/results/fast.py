@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -43,8 +44,11 @@ def suits(sql: str) -> bool:
     words = _words(statement)
     if not words or words[0] not in QUERIES or not (words[0] == "table" or "from" in words):
         return False
-    limit = _limit(statement) if "limit" in words else None
-    return limit is None or limit > FEW
+    outermost = _outermost(statement)
+    if not WRITES.isdisjoint(outermost):
+        return False  # WITH … INSERT is an INSERT, and its tag says so
+    limits = [after for word, after in pairwise(outermost) if word == "limit" and after.isdecimal()]
+    return not limits or int(limits[-1]) > FEW
 
 
 def only_statement(sql: str) -> str:
@@ -57,17 +61,14 @@ def _words(statement: str) -> list[str]:
     return [token.text.lower() for token in tokens(statement) if token.kind is Kind.WORD]
 
 
-def _limit(statement: str) -> int | None:
-    """Return the number of the outermost LIMIT, None where there is none."""
-    depth, limit, before = 0, None, ""
+def _outermost(statement: str) -> list[str]:
+    """Return the words and numbers outside of brackets."""
+    depth, found = 0, []
     for token in tokens(statement):
-        if token.is_blank:
-            continue
         depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
-        if depth == 0 and before == "limit":
-            limit = int(token.text) if token.text.isdecimal() else None
-        before = token.text.lower() if token.kind is Kind.WORD else ""
-    return limit
+        if depth == 0 and token.kind in (Kind.WORD, Kind.NUMBER):
+            found.append(token.text.lower())
+    return found
 
 
 @dataclass(frozen=True, slots=True)

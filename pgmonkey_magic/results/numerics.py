@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgmonkey_magic.results.batch import Cells, DecodeError, Shape
+from pgmonkey_magic.results.batch import Cells, Shape
 from pgmonkey_magic.results.builders import Growing, Marks
 from pgmonkey_magic.results.columns import NUMERIC, Column, from_values
+from pgmonkey_magic.results.copy_format import DecodeError
 from pgmonkey_magic.results.frame import odd_values
 
 BASE = 10_000

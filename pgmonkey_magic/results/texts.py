@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pgmonkey_magic.results.batch import DecodeError, Shape
+from pgmonkey_magic.results.batch import Shape
 from pgmonkey_magic.results.builders import Growing, Marks
 from pgmonkey_magic.results.columns import Column, texts_or_objects
+from pgmonkey_magic.results.copy_format import DecodeError
 from pgmonkey_magic.results.frame import REFUSALS, load_one_by_one
 
 if TYPE_CHECKING:

@@ -9,11 +9,13 @@ from typing import Any
 import pandas as pd
 import psycopg
 import pytest
+from fix_pgbouncer import Bouncer
+from fix_pools import in_threads
 from fix_server import Server
 from psycopg.pq import TransactionStatus
 
 from pgmonkey_magic.results import Reader, copy_out, fast, query
-from pgmonkey_magic.results.batch import DecodeError
+from pgmonkey_magic.results.copy_format import DecodeError
 from pgmonkey_magic.results.decoding import Decoder
 from pgmonkey_magic.results.describe import describe
 from pgmonkey_magic.results.fast import Wanted, fetch, suits
@@ -178,6 +180,8 @@ def test_a_query_that_changes_data_runs_once(driver: Driver, table: str) -> None
         ("SELECT * FROM t ORDER BY a LIMIT 10 OFFSET 5;", False),
         ("SELECT * FROM t LIMIT 100000", True),
         ("SELECT * FROM t LIMIT ALL", True),
+        ("WITH s AS (SELECT * FROM t) INSERT INTO u SELECT * FROM s RETURNING *", False),
+        ("WITH s AS (DELETE FROM t RETURNING *) SELECT * FROM s", True),
         ("SELECT * FROM t; -- the end", True),
         ("SELECT * FROM t; SELECT * FROM u", False),
         ("SELECT * FROM t LIMIT 5 * 1000", False),
@@ -287,6 +291,25 @@ def test_a_server_that_ends_the_connection_says_why(driver: Driver, server: Serv
         driver.fetch("SELECT a, pg_sleep(0.01) FROM generate_series(1, 100000) a")
     timer.join()
     assert raised.value.sqlstate == "57P01"
+
+
+@pytest.mark.parametrize("opening", ["", "BEGIN"])
+def test_behind_pgbouncer_many_clients_ask_at_once(pgbouncer: Bouncer, opening: str) -> None:
+    def client(number: int) -> list[int]:
+        with psycopg.connect(**pgbouncer.settings, autocommit=True, prepare_threshold=None) as conn:
+            found = []
+            for turn in range(10):
+                sql = f"SELECT i, ARRAY['x'] AS a{number} FROM generate_series(1, {number * 1000 + turn}) i"
+                fetched = conn.wait(fetch(conn, sql, opening=opening))
+                assert fetched is not None
+                assert fetched.names[1] == f"a{number}"
+                found.append(len(fetched.frame().data))
+                if opening:
+                    conn.execute("COMMIT")
+            return found
+
+    for number, lengths in enumerate(in_threads(6, client)):
+        assert lengths == [number * 1000 + turn for turn in range(10)]
 
 
 def test_psycopgs_own_loops_give_the_same(driver: Driver, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,6 +190,50 @@ def test_time_zones(conn: psycopg.Connection, zone: str) -> None:
         conn.execute("RESET TimeZone")
 
 
+def test_no_rows_have_the_zone_of_the_session_too(conn: psycopg.Connection) -> None:
+    conn.execute("SET TimeZone = 'Asia/Kathmandu'")
+    try:
+        for way in (fast, ordinary):
+            data = way(conn, "SELECT now() AS v, '{}'::jsonb AS j FROM pg_am WHERE false").data
+            assert [str(dtype) for dtype in data.dtypes] == ["datetime64[us, Asia/Kathmandu]", "object"]
+    finally:
+        conn.execute("RESET TimeZone")
+
+
+@pytest.mark.parametrize("style", ["German", "SQL, DMY", "Postgres, MDY"])
+def test_a_date_style_fails_no_fetch(conn: psycopg.Connection, style: str) -> None:
+    conn.execute(f"SET DateStyle = '{style}'")
+    try:
+        sql = "SELECT date '2024-02-03' AS d, timestamp '2024-02-03 04:05' AS t, timestamptz '2024-02-03 04:05+00' AS z"
+        quick, slow = fast(conn, sql), ordinary(conn, sql)
+        assert quick.notes == ()
+        assert str(quick.data["z"].dtype) == "datetime64[us, UTC]"
+        assert quick.data["z"][0] == pd.Timestamp("2024-02-03 04:05", tz="UTC")
+        pd.testing.assert_frame_equal(quick.data[["d", "t"]], slow.data[["d", "t"]])
+        # psycopg's loader reads the text of a timestamptz in no style but ISO.
+        assert "kept as the server's text" in slow.notes[0]
+    finally:
+        conn.execute("RESET DateStyle")
+
+
+@pytest.mark.parametrize("style", ["iso_8601", "sql_standard", "postgres_verbose"])
+def test_an_interval_style_does_not_matter(conn: psycopg.Connection, style: str) -> None:
+    conn.execute(f"SET IntervalStyle = '{style}'")
+    try:
+        values = fast(conn, "SELECT interval '1 day 02:00' AS v").data["v"]
+        assert values.to_list() == [pd.Timedelta(days=1, hours=2)]
+    finally:
+        conn.execute("RESET IntervalStyle")
+
+
+def test_json_nested_too_deep_is_the_servers_text(conn: psycopg.Connection) -> None:
+    sql = "SELECT (repeat('[', 5000) || repeat(']', 5000))::jsonb AS j"
+    for way in (fast, ordinary):
+        frame = way(conn, sql)
+        assert frame.data["j"][0] == "[" * 5000 + "]" * 5000
+        assert "kept as the server's text" in frame.notes[0]
+
+
 @pytest.mark.parametrize("encoding", ["LATIN1", "WIN1252", "SQL_ASCII", "EUC_JP"])
 def test_client_encodings(conn: psycopg.Connection, encoding: str) -> None:
     conn.execute(f"SET client_encoding = '{encoding}'")

@@ -13,14 +13,15 @@ from fix_wire import VALUES, decode, decoder, mutated, row, some_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgmonkey_magic.results.batch import LOOK, PADDING, SIGNATURE, DecodeError, header_size
+from pgmonkey_magic.results.batch import LOOK
+from pgmonkey_magic.results.copy_format import PADDING, SIGNATURE, DecodeError, header_size
 from pgmonkey_magic.results.dtypes import Dtypes
 
 ONE = struct.pack(">i", 1)
 CHILD = """
 import random, resource, sys
 from fix_wire import decode, mutated, some_rows
-from pgmonkey_magic.results.batch import DecodeError
+from pgmonkey_magic.results.copy_format import DecodeError
 from pgmonkey_magic.results.dtypes import Dtypes
 seed, count = map(int, sys.argv[1:])
 chance = random.Random(seed)
