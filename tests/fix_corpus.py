@@ -34,7 +34,7 @@ TIDIED_BY_IPYTHON = [
     Cell("", "SELECT 'a\n>>> b\n... c'"),
     Cell("", ">>> SELECT 1"),
 ]
-"""Lines of blanks alone lose them, and prompts are taken away, before any magic sees the cell."""
+"""IPython takes the blanks of lines that hold no more, and prompts, from a cell that it is not kept from."""
 
 
 def cells_of(name: str) -> list[Cell]:

@@ -270,8 +270,7 @@ class Job:
         try:
             return (yield from converse(Exchange(conn, self.progress), self.request, self._on_notice))
         finally:
-            with self._lock:
-                self._lease = self.backend_pid = None
+            self._let_go()
 
     def _look(self, conn: Any) -> Transcript:
         """Carry out backslash commands, for which the connection is lent to this thread."""
@@ -283,9 +282,13 @@ class Job:
                 for description in backslash.describe(conn, command)
             ]
         finally:
-            with self._lock:
-                self._lease = self.backend_pid = None
+            self._let_go()
         return Transcript(tuple(found), time.monotonic() - began_at, 0.0)
+
+    def _let_go(self) -> None:
+        """Cancel nothing from here on: the connection goes back."""
+        with self._lock:
+            self._lease = self.backend_pid = None
 
     def _on_notice(self, diag: Diagnostic) -> None:
         if len(self.notices) < MAX_NOTICES:

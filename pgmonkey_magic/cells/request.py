@@ -40,9 +40,16 @@ class Request:
     way: Way = field(default_factory=AsItIs)
 
     def __post_init__(self) -> None:
-        if is_backslash(self.sql) and (option := self.way.option or self.own_terms or self.autocommit):
-            option = "--autocommit" if option is True else option
-            raise RequestError(f"{option} is for SQL, not for backslash commands, which only look at the catalogue")
+        if "\0" in self.sql:
+            # libpq would take it for the end, and what follows would not run.
+            raise RequestError(
+                f"the SQL holds a NUL character (number {self.sql.index(chr(0)) + 1:,}), which PostgreSQL cannot take; "
+                "remove it"
+            )
+        if is_backslash(self.sql):
+            given = [self.way.option, self.own_terms, "--autocommit" if self.autocommit else ""]
+            if options := " and ".join(filter(None, given)):
+                raise RequestError(f"{options} is for SQL, not for backslash commands, which only read the catalogue")
         if self.autocommit and self.own_terms:
             raise RequestError(f"{self.own_terms} belong to a transaction, and --autocommit asks for none")
         if self.own_terms and (control := self.control):

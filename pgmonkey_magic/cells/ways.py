@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
 
+from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import Answer, CopyEnd, Frame, Reader, query
 from pgmonkey_magic.sql import only_reads
 
@@ -142,10 +143,20 @@ class FirstRows(Way):
 def ask(
     exchange: Exchange, command: Command, parameters: Parameters | None, copy_end: CopyEnd | None = None
 ) -> PQGen[Answer]:
-    """Send a command and return the answer. Raises StatementFailed, which knows the command."""
+    """Send a command and return the answer.
+
+    Raises StatementFailed, which knows the command; RequestError for a character that cannot be sent.
+    """
     conn = exchange.conn
     try:
-        return (yield from query(conn.pgconn, command.text.encode(conn.info.encoding), parameters, copy_end))
+        text = command.text.encode(conn.info.encoding)
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"the character {command.text[error.start]!a} cannot be sent in the connection's encoding, "
+            f"{conn.info.encoding}; remove it, or SET client_encoding = 'UTF8'"
+        ) from error
+    try:
+        return (yield from query(conn.pgconn, text, parameters, copy_end))
     except psycopg.Error as error:
         raise StatementFailed(command, error) from error
 

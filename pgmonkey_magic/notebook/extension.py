@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.notebook import completion
+from pgmonkey_magic.notebook import completion, verbatim
 from pgmonkey_magic.notebook.formatters import register_formatters
-from pgmonkey_magic.notebook.live import LiveJobs
+from pgmonkey_magic.notebook.live import LiveJobs, is_kernel
 from pgmonkey_magic.notebook.magics import PgMonkey
 from pgmonkey_magic.pools import clear_cache, reclaim
 
@@ -26,7 +26,7 @@ def load(shell: InteractiveShell) -> None:
     manager: Any = shell.magics_manager
     if PgMonkey.__name__ not in manager.registry:
         shell.register_magics(PgMonkey)
-        register_formatters(shell, LiveJobs().show)
+        register_formatters(shell, LiveJobs(in_place=is_kernel(shell)).show)
     magics: PgMonkey = manager.registry[PgMonkey.__name__]
     manager.magics["line"][NAME] = manager.magics["cell"][NAME] = magics.pgmonkey
     _stop_listening(shell, magics)
@@ -34,6 +34,7 @@ def load(shell: InteractiveShell) -> None:
     shell.events.register("pre_run_cell", _Running.begin)
     shell.events.register("post_run_cell", _Running.end)
     completion.install(shell, magics.session)
+    verbatim.install(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -43,6 +44,7 @@ def unload(shell: InteractiveShell) -> None:
         manager.magics[kind].pop(NAME, None)
     _stop_listening(shell, manager.registry[PgMonkey.__name__])
     completion.uninstall(shell)
+    verbatim.uninstall(shell)
 
     def close_unless_loaded(*_: object) -> None:
         shell.events.unregister("post_run_cell", close_unless_loaded)

@@ -173,6 +173,8 @@ SUBCOMMANDS = {
         Subcommand("help", "help [WORD]", "this help, or that of one word", (), (0, 1)),
     )
 }
+BLANKS = " \t\r\n\f\v"
+"""PostgreSQL's; to the server a no-break space is a letter of a name."""
 PASSWORD = re.compile(r"(?i)(password|pgpassword|passwd)\s*=|://[^/\s:@]*:[^/\s@]+@")
 
 
@@ -186,7 +188,7 @@ def parse_line(line: str) -> Query | Command:
         if options.given:
             raise RequestError(f"options come after the word: %pgmonkey {SUBCOMMANDS[word].usage}")
         return _command(SUBCOMMANDS[word], rest.strip()[len(word) :])
-    return Query(rest.strip(), options, _names(options.value("out")))
+    return Query(rest.strip(BLANKS), options, _names(options.value("out")))
 
 
 def parse_cell(line: str, body: str) -> Query:
@@ -218,7 +220,7 @@ def _command(subcommand: Subcommand, text: str) -> Command:
         options, text = _options(text, subcommand.options, f"%pgmonkey {subcommand.word}")
         given |= options.given
         if match := TOKEN.match(text):
-            arguments.append(_unquoted(match))
+            arguments.append(unquoted(match))
             text = text[match.end() :]
     least, most = subcommand.arguments
     if not least <= len(arguments) <= most:
@@ -262,10 +264,11 @@ def _value(option: Option, name: str, text: str) -> tuple[str, str]:
         return option.choices[0], text
     if match is None:
         raise RequestError(f"{name} needs a value: {name} {option.metavar}")
-    return _unquoted(match), text[match.end() :]
+    return unquoted(match), text[match.end() :]
 
 
-def _unquoted(match: re.Match[str]) -> str:
+def unquoted(match: re.Match[str]) -> str:
+    """Return what a TOKEN says, without its quotes."""
     return next(group for group in match.groups() if group is not None)
 
 

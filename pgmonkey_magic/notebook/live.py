@@ -67,9 +67,13 @@ class Live:
 
 
 class LiveJobs:
-    """Keeps the lines of background jobs up to date, in one thread that ends with the last of them."""
+    """Keeps the lines of background jobs up to date, in one thread that ends with the last of them.
 
-    def __init__(self) -> None:
+    Where nothing can be changed in place, a job is shown once, as it is.
+    """
+
+    def __init__(self, *, in_place: bool) -> None:
+        self._in_place = in_place
         self._lives: list[tuple[Job, Live]] = []
         self._lock = threading.Lock()
 
@@ -77,6 +81,8 @@ class LiveJobs:
         """Display a job: its line, which changes until it has ended."""
         live = Live(job, in_place=True)
         live.show_line()
+        if not self._in_place:
+            return
         with self._lock:
             self._lives.append((job, live))
             if len(self._lives) == 1:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS, TOKEN, Option, Subcommand
+from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS, TOKEN, Option, Subcommand, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ def _in_subcommand(subcommand: Subcommand, head: str) -> Where | None:
             break
         match = TOKEN.match(head, read.rest_at)
         assert match is not None  # noqa: S101 - something begins there
-        arguments.append(_unquoted(match))
+        arguments.append(unquoted(match))
         head = head[match.end() :]
     known = _left(subcommand.options, whole)
     if read.fragment.startswith("-") and not read.closed:
@@ -171,7 +171,7 @@ def _read(head: str, known: Sequence[Option]) -> _Read:
             return _typing(read, word, by_name)
         _leave_unchosen(read, word)
         if read.waiting:
-            read.given.setdefault(read.waiting.key, []).append(_unquoted(match))
+            read.given.setdefault(read.waiting.key, []).append(unquoted(match))
             read.waiting = None
         elif word == "--" and not read.closed:
             read.closed = True
@@ -216,7 +216,3 @@ def _take(read: _Read, word: str, by_name: dict[str, Option]) -> bool:
 def _left(known: Sequence[Option], read: _Read) -> tuple[Option, ...]:
     """Return the options that may still be given."""
     return tuple(option for option in known if option.repeats or option.key not in read.given)
-
-
-def _unquoted(match: re.Match[str]) -> str:
-    return next(group for group in match.groups() if group is not None)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg.adapt import PyFormat, Transformer
+
+from pgmonkey_magic.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pandas as pd
-    import psycopg
     from psycopg import abc
 
 ROWS_AT_ONCE = 5_000
@@ -31,7 +33,7 @@ def copy_text(
     """Yield the rows of *frame*, without its index, as they follow COPY table (columns) FROM STDIN.
 
     Missing values become NULL. *adapted* gives the value that means the same to psycopg, whose text it is sent as.
-    Raises psycopg's errors for a value that it cannot adapt.
+    Raises RequestError, which names the column, for a value that psycopg cannot send.
     """
     transformer = Transformer(conn)
     for start in range(0, len(frame), ROWS_AT_ONCE):
@@ -42,10 +44,13 @@ def copy_text(
 
 def _texts(column: Any, transformer: abc.Transformer, adapted: Callable[[Any], Any]) -> list[bytes]:
     missing = column.isna().tolist()
-    return [
-        rb"\N" if is_missing else _SPECIAL.sub(_escape, _dumped(adapted(value), transformer))
-        for value, is_missing in zip(column.tolist(), missing, strict=True)
-    ]
+    try:
+        return [
+            rb"\N" if is_missing else _SPECIAL.sub(_escape, _dumped(adapted(value), transformer))
+            for value, is_missing in zip(column.tolist(), missing, strict=True)
+        ]
+    except psycopg.Error as error:
+        raise RequestError(f"column {column.name} cannot be sent: {' '.join(str(error).split())}") from error
 
 
 def _dumped(value: Any, transformer: abc.Transformer) -> bytes:

@@ -17,6 +17,7 @@ from pgmonkey_magic.results.copy_out import drain
 from pgmonkey_magic.results.describe import Description, copy_statement, describe
 from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
 from pgmonkey_magic.results.literals import with_literals
+from pgmonkey_magic.results.wire import Timed
 from pgmonkey_magic.sql import Kind, split, tokens
 
 if TYPE_CHECKING:
@@ -89,29 +90,16 @@ WANTED = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A result that has arrived. Times are `time.monotonic()` seconds, as in `wire.Answer`."""
+class Fetched(Timed):
+    """A result that has arrived; `sent_at` is when its columns were asked for."""
 
     names: tuple[str, ...]
     oids: tuple[int, ...]
     rows: int
     nbytes: int
     truncated: bool
-    sent_at: float
-    first_byte_at: float
-    complete_at: float
     frame: Callable[[], Frame]
     """Makes the DataFrame; may be called once, after the connection has gone back."""
-
-    @property
-    def execute_s(self) -> float:
-        """Seconds from the question to the first row."""
-        return self.first_byte_at - self.sent_at
-
-    @property
-    def fetch_s(self) -> float:
-        """Seconds from there to the last."""
-        return self.complete_at - self.first_byte_at
 
     @property
     def tag(self) -> str:

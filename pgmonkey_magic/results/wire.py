@@ -42,14 +42,13 @@ class CopyEnd(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The results of one statement string, in order, and when they came (`time.monotonic()` seconds).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """When an answer came (`time.monotonic()` seconds).
 
     Between `sent_at` and `first_byte_at` the server worked; until `complete_at` the rows travelled.
     """
 
-    results: tuple[PGresult, ...]
     sent_at: float
     first_byte_at: float
     complete_at: float
@@ -63,6 +62,13 @@ class Answer:
     def fetch_s(self) -> float:
         """Seconds from there to its last."""
         return self.complete_at - self.first_byte_at
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Timed):
+    """The results of one statement string, in order."""
+
+    results: tuple[PGresult, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ def query(
     if failure is not None:
         raise failure
     _raise_failure(pgconn, results)
-    return Answer(tuple(results), sent_at, first_byte_at or complete_at, complete_at)
+    return Answer(tuple(results), sent_at=sent_at, first_byte_at=first_byte_at or complete_at, complete_at=complete_at)
 
 
 class _Notices:
@@ -143,19 +149,20 @@ def _copy(pgconn: PGconn, status: int, end: CopyEnd | None) -> PQGen[Exception |
 
 def _copy_in(pgconn: PGconn, end: CopyEnd | None) -> PQGen[Exception | None]:
     """Send the data; return why they could not be had, after which the server has been told that none follow."""
-    try:
-        for piece in _refused() if end is None else end.data():
-            pgconn.put_copy_data(piece)
-            yield from generators.send(pgconn)
-    except psycopg.Error:
-        raise
-    except Exception as failure:  # noqa: BLE001 - the protocol goes on to its end, and then `query` raises it
-        pgconn.put_copy_end(b"the data cannot be read")
+    failure: Exception | None = None
+    pieces = _refused() if end is None else end.data()
+    while True:
+        try:
+            piece = next(pieces, None)
+        except Exception as reason:  # noqa: BLE001 - the protocol goes on to its end, and then `query` raises it
+            failure, piece = reason, None
+        if piece is None:
+            break
+        pgconn.put_copy_data(piece)
         yield from generators.send(pgconn)
-        return failure
-    pgconn.put_copy_end()
+    pgconn.put_copy_end(None if failure is None else b"the data cannot be read")
     yield from generators.send(pgconn)
-    return None
+    return failure
 
 
 def _refused() -> Iterator[bytes]:

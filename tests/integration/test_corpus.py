@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import random
 import re
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, nullcontext
 from itertools import zip_longest
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from fix_corpus import CORPUS, TIDIED_BY_IPYTHON, Cell, cells_of, own
+from fix_figures import Tell
 from fix_notebook import Shell
 from fix_recorder import Exchange, Outcome, Recorder, psql
 from fix_regress import (
@@ -44,22 +44,6 @@ from pgmonkey_magic.cells import CommandResult, ResultSets
 from pgmonkey_magic.demo.cluster import Cluster
 from pgmonkey_magic.results.frame import unique_names
 from pgmonkey_magic.sql import Kind, find_parameters, split, tokens
-
-Tell = Callable[..., None]
-
-
-@pytest.fixture
-def tell(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Tell:
-    """Print figures, and how long it took to get them, and put them into the report."""
-    started = time.monotonic()
-
-    def print_and_record(**figures: object) -> None:
-        figures["took_s"] = round(time.monotonic() - started, 1)
-        for name, value in figures.items():
-            record_property(name, value)
-        print(f"\n{request.node.name}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
-
-    return print_and_record
 
 
 @pytest.fixture
@@ -177,7 +161,6 @@ def connect(shell: Shell, recorder: Recorder, path: Path, database: str, kind: s
     shell.run(f"%pgmonkey connect {path} --as {database} -t {kind}")
 
 
-@pytest.mark.xfail(reason="IPython tidies the body of a cell before any magic sees it", strict=True)
 @pytest.mark.parametrize("cell", TIDIED_BY_IPYTHON, ids=lambda cell: ascii(cell.sql))
 def test_the_body_of_a_cell_is_left_alone(cell: Cell, connected: Shell) -> None:
     with pytest.raises(SQLError) if cell.sql.startswith(">") else nullcontext():

@@ -26,6 +26,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from fix_figures import Tell
 from fix_pools import Kind, until
 from fix_server import Server
 from psycopg.conninfo import conninfo_to_dict
@@ -39,27 +40,12 @@ TESTS = Path(__file__).parents[1]
 SLACK_S = 0.25
 HICCUP_S = 0.5
 """What this machine may take for itself, as busy as these tests make it."""
-Tell = Callable[..., None]
 
 
 def forms(short: int, long: int) -> pytest.MarkDecorator:
     """Give a test its two counts."""
     long_form = pytest.param(long, id="long", marks=(pytest.mark.long, pytest.mark.timeout(3600)))
     return pytest.mark.parametrize("count", [pytest.param(short, id="short"), long_form])
-
-
-@pytest.fixture
-def tell(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Tell:
-    """Print figures, and how long it took to get them, and put them into the report."""
-    started = time.monotonic()
-
-    def print_and_record(**figures: object) -> None:
-        figures["took_s"] = round(time.monotonic() - started, 1)
-        for name, value in figures.items():
-            record_property(name, value)
-        print(f"\n{request.node.name}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
-
-    return print_and_record
 
 
 async def settled(value: Any) -> Any:

@@ -45,6 +45,14 @@ def test_clean_exit_commits_and_an_exception_rolls_back(kind: Kind, server: Any,
     assert server.query(f"SELECT * FROM {table}") == [(1,)]
 
 
+def test_a_swallowed_error_raises_also_where_nothing_was_written(kind: Kind, server: Any) -> None:
+    pool = kind.open(server.config(), min_size=1, max_size=1)
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="nothing was committed"), kind.block(pool) as block:
+        assert block.execute("SELECT 1") == [(1,)]
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            block.execute("SELECT 1/0")
+
+
 def test_an_error_swallowed_inside_the_block_raises_at_its_end(kind: Kind, server: Any, table: str) -> None:
     pool = kind.open(server.config(), min_size=1, max_size=1)
     with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="nothing was committed"), kind.block(pool) as block:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from pgmonkey_magic import PgMonkeyError
+from pgmonkey_magic import PgMonkeyError, RequestError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +99,18 @@ def refused(shell: Shell, cell: str, said: str) -> None:
     rendered = "\n".join(error._render_traceback_())
     full = "".join(traceback.format_exception(error))
     assert CANARY not in rendered + full + repr(error) + str(vars(error)) + shell.stdout
+
+
+@pytest.mark.parametrize(
+    ("cell", "part"),
+    [
+        ("SELECT 1\0, this is lost", "NUL character (number 9)"),
+        ("SELECT '\ud800'", "'\\ud800' cannot be sent in the connection's encoding"),
+        ("SET client_encoding = 'LATIN1';\nSELECT '\u2603'", "'\\u2603' cannot be sent"),
+    ],
+)
+def test_text_that_cannot_be_sent_is_told(connected: Shell, cell: str, part: str) -> None:
+    error = connected.error(f"%%pgmonkey --autocommit\n{cell}")
+    assert isinstance(error, RequestError)
+    assert part in str(error)
+    assert connected.run("%pgmonkey SELECT 'ä' AS x").x.item() == "ä"

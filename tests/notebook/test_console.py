@@ -35,8 +35,14 @@ def test_a_console_shows_tables_footers_notices_and_plans(config_file: Path) -> 
     assert "1 row · " in said
     assert said.index("NOTICE: early") < said.index("NOTICE: late") < said.index("DO · ")
     assert said.count("NOTICE: early") == 1
-    assert "on pg_catalog.pg_class" in said
+    assert re.search(r"1 +.*Aggregate\n", said)
     assert "<div" not in said
+
+
+def test_a_background_job_is_one_line_in_a_console(config_file: Path) -> None:
+    said = in_console(config_file, "job = %pgmonkey -b SELECT pg_sleep(1.5), 7 AS x", "job", "job.result()", "job")
+    assert said.count(" · running · ") + said.count(" · waiting · ") == 1
+    assert said.count(" · done · ") == 1
 
 
 def test_an_error_in_a_console_is_a_few_lines(config_file: Path) -> None:

@@ -158,6 +158,18 @@ def test_what_cannot_be_done_is_one_sentence_and_the_connection_works_on(
     assert connected.run("%pgmonkey SELECT 1 AS x").x.item() == 1
 
 
+def test_a_value_that_cannot_be_sent_names_its_column_and_the_connection_works_on(
+    connected: Shell, server: Server, two: str
+) -> None:
+    connected.ip.user_ns["df"] = pd.DataFrame({"a": [1, 2], "b": ["fine", object()]})
+    error = connected.error(f"%%pgmonkey --copy-from df\nCOPY {two} FROM STDIN")
+    assert "column b cannot be sent" in str(error)
+    assert rows(server, two) == []
+    backend = connected.run("%pgmonkey SELECT pg_backend_pid() AS pid").pid.item()
+    connected.error(f"%%pgmonkey --copy-from df\nCOPY {two} FROM STDIN")
+    assert connected.run("%pgmonkey SELECT pg_backend_pid() AS pid").pid.item() == backend, "it was not thrown away"
+
+
 def test_rows_of_a_copy_that_fails_at_its_end_are_not_there(connected: Shell, server: Server, two: str) -> None:
     connected.ip.user_ns["bad"] = io.BytesIO(b"1\tx\n" * 10_000 + b"no\tnumber\n")
     error = connected.error(f"%%pgmonkey --copy-from bad\nCOPY {two} FROM STDIN")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgmonkey_magic.errors import RequestError
-from pgmonkey_magic.notebook.grammar import Command, Query, parse_cell, parse_line
+from pgmonkey_magic.notebook.grammar import BLANKS, Command, Query, parse_cell, parse_line
 
 VALID_SQL = [
     "SELECT 1 << 3",
@@ -44,7 +44,7 @@ def test_any_body_passes_through_a_cell(body: str) -> None:
 def test_after_two_dashes_any_line_is_sql(text: str) -> None:
     query = parse_line(f"-q -- select {text}")
     assert isinstance(query, Query)
-    assert query.sql == f"select {text}".strip()
+    assert query.sql == f"select {text}".strip(BLANKS), "Python's strip would take a no-break space from a name"
 
 
 def test_a_word_is_a_subcommand() -> None:

@@ -29,6 +29,7 @@ def test_private_state_of_the_stock_pools() -> None:
     assert isinstance(ConnectionPool(open=False, min_size=0, max_size=1)._lock, type(threading.RLock()))
     assert isinstance(asyncio.run(opened())._lock, asyncio.Lock)
     for stock in (ConnectionPool(open=False, min_size=0, max_size=3), asyncio.run(opened())):
+        assert not inspect.iscoroutinefunction(stock._check_open_getconn)
         assert stock._jitter(100.0, -0.05, 0.0) == pytest.approx(97.5, abs=2.6)
 
 
@@ -36,6 +37,7 @@ def test_private_state_of_the_stock_pools() -> None:
     ("name", "parameters"),
     [
         ("_connect", ["self", "timeout"]),
+        ("_getconn_unchecked", ["self", "timeout"]),
         ("_add_connection", ["self", "attempt", "growing"]),
         ("_add_to_pool", ["self", "conn"]),
         ("_close_connection", ["self", "conn"]),

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pgmonkey_magic.cells.relation_footer import footer_lines
+from pgmonkey_magic.cells.backslash.relation_footer import footer_lines
 from pgmonkey_magic.errors import RequestError
 
 if TYPE_CHECKING:
-    from pgmonkey_magic.cells.catalogue import Catalogue, Description, Pattern
+    from pgmonkey_magic.cells.backslash.catalogue import Catalogue, Description, Pattern
 
 KINDS = {
     "r": "Table",

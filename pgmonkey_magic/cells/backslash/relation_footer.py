@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pgmonkey_magic.cells.catalogue import Catalogue
+    from pgmonkey_magic.cells.backslash.catalogue import Catalogue
 
 SINCE_15, SINCE_18 = 150000, 180000
 

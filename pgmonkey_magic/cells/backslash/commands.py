@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from psycopg.pq import ConnStatus, TransactionStatus
 
-from pgmonkey_magic.cells import listing
-from pgmonkey_magic.cells.catalogue import Catalogue, Connection, Description, Pattern, Table
-from pgmonkey_magic.cells.instead import INSTEAD
-from pgmonkey_magic.cells.listing import Asked
-from pgmonkey_magic.cells.relation import describe_relations
+from pgmonkey_magic.cells.backslash import listing
+from pgmonkey_magic.cells.backslash.catalogue import Catalogue, Connection, Description, Pattern, Table
+from pgmonkey_magic.cells.backslash.instead import INSTEAD
+from pgmonkey_magic.cells.backslash.listing import Asked
+from pgmonkey_magic.cells.backslash.relation import describe_relations
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import query
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.cells.catalogue import Description, Table
+from pgmonkey_magic.cells.backslash.catalogue import Description, Table
 from pgmonkey_magic.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pgmonkey_magic.cells.catalogue import Catalogue, Pattern
+    from pgmonkey_magic.cells.backslash.catalogue import Catalogue, Pattern
 
 
 @dataclass(frozen=True, slots=True)
