@@ -23,8 +23,8 @@ from fix_server import Server
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
-from pgmonkey_magic.cells.backslash import commands as backslash
 from pgmonkey_magic.cells.backslash import SENT, commands, describe, is_backslash, understood
+from pgmonkey_magic.cells.backslash import families as backslash
 from pgmonkey_magic.cells.backslash.catalogue import Description
 from pgmonkey_magic.demo.binaries import find_binaries
 from pgmonkey_magic.errors import RequestError
