@@ -11,7 +11,7 @@ from psycopg.adapt import Transformer
 
 from pgmonkey_magic.results.copy_format import PADDING
 from pgmonkey_magic.results.decoding import Decoder, Session
-from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
+from pgmonkey_magic.results.output import DEFAULT, Output
 
 VALUES: dict[int, list[bytes]] = {
     16: [b"\0", b"\1"],
@@ -53,12 +53,12 @@ def row(cells: list[bytes | None]) -> bytes:
     )
 
 
-def decoder(oids: list[int], dtypes: Dtypes = DEFAULT) -> Decoder:
-    return Decoder([f"c{i}" for i in range(len(oids))], oids, Session(Transformer(), "utf-8", UTC, dtypes))
+def decoder(oids: list[int], output: Output = DEFAULT) -> Decoder:
+    return Decoder([f"c{i}" for i in range(len(oids))], oids, Session(Transformer(), "utf-8", UTC, output))
 
 
-def decode(oids: list[int], rows: list[bytes], dtypes: Dtypes = DEFAULT) -> object:
-    made = decoder(oids, dtypes)
+def decode(oids: list[int], rows: list[bytes], output: Output = DEFAULT) -> object:
+    made = decoder(oids, output)
     made.take(b"".join(rows) + PADDING, np.array([len(one) for one in rows], np.int64))
     return made.frame().data
 

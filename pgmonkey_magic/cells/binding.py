@@ -19,7 +19,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.types.json import Jsonb
 
 from pgmonkey_magic.errors import RequestError
-from pgmonkey_magic.results import Parameters
+from pgmonkey_magic.results import Parameters, suits
 from pgmonkey_magic.sql import Form, Parameter, find_parameters, split
 
 if TYPE_CHECKING:
@@ -36,13 +36,14 @@ class Command:
 
     `names` are the parameters in the order of `$1`, `$2`, …, and `values` what they are bound to; both are empty for
     SQL that goes out as it was written. `origins` pairs positions in `text` with positions in the cell, from 0,
-    ascending.
+    ascending. `opening` (BEGIN, SET …) is sent before it.
     """
 
     text: str
     names: tuple[str, ...] = ()
     values: tuple[Any, ...] = ()
     origins: tuple[tuple[int, int], ...] = ((0, 0),)
+    opening: str = ""
 
     def after(self, prefix: str) -> Command:
         """Return the command with *prefix* before it, to which positions in the cell's SQL are blind."""
@@ -52,7 +53,7 @@ class Command:
 
     def replaced(self, text: str) -> Command:
         """Return a command without parameters in this one's place."""
-        return Command(text, origins=self.origins[:1])
+        return Command(text, origins=self.origins[:1], opening=self.opening)
 
     def position_in_cell(self, position: int) -> int:
         """Return where in the cell a character of `text` stands; both count from 1, as the server does."""
@@ -65,15 +66,18 @@ def commands(
 ) -> list[Command]:
     """Return what to send for a cell; *conn* knows how to quote.
 
-    Several statements in one piece are one transaction to the server; *one_by_one* each is its own, as in psql.
+    Several statements in one piece are one transaction to the server; *one_by_one* each is its own, as in psql. They
+    go apart as well where one of them has parameters, or rows that come faster by COPY.
     Raises RequestError for a value that cannot be sent.
     """
     parameters = find_parameters(sql)
-    if not parameters and not (one_by_one and len(split(sql)) > 1):
+    statements = split(sql)
+    goes_apart = len(statements) > 1 and (one_by_one or any(suits(statement.text) for statement in statements))
+    if not parameters and not goes_apart:
         return [Command(sql)]
     binder = _Binder(sql, values, conn)
     found = []
-    for statement in split(sql):
+    for statement in statements:
         end = statement.start + len(statement.text)
         inside = [parameter for parameter in parameters if statement.start <= parameter.start < end]
         if statement.words[:1] == ("copy",):  # the server takes no parameters there

@@ -7,7 +7,7 @@ it commits if every statement succeeded and rolls back if one failed.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -67,10 +67,10 @@ def converse(exchange: Exchange, request: Request, on_notice: Callable[[Diagnost
         sent = [(command, bound(command, conn)) for command in pieces]
         execute_s = fetch_s = 0.0
         statements: list[Statement] = []
-        if request.opening and not is_open:
-            execute_s += _elapsed((yield from query(pgconn, request.opening.encode())))
+        opening = "" if is_open else request.opening
         for command, parameters in sent:
-            running = request.way.run(exchange, command, parameters)
+            running = request.way.run(exchange, replace(command, opening=opening), parameters)
+            opening = ""
             part = yield from (_told(conn, running) if in_charge and _commits(command) else running)
             execute_s += part.execute_s
             fetch_s += part.fetch_s

@@ -6,14 +6,14 @@ A request names its way; COPY's are in copying.py. Each is a generator in psycop
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from pgmonkey_magic.errors import RequestError
-from pgmonkey_magic.results import Answer, CopyEnd, Frame, Reader, query
+from pgmonkey_magic.results import DEFAULT, Answer, CopyEnd, Fetched, Frame, Output, Reader, Wanted, fetch, query, suits
 from pgmonkey_magic.sql import only_reads
 
 if TYPE_CHECKING:
@@ -89,15 +89,22 @@ class Way(ABC):
 
 @dataclass(frozen=True)
 class AsItIs(Way):
-    """The command goes out as it was written, and everything that comes back is kept."""
+    """Everything that comes back is kept: a query's rows come by COPY, anything else goes out as it was written."""
 
+    output: Output = DEFAULT
     one_by_one: ClassVar[bool] = False
 
     def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
         """Run it."""
+        if suits(command.text):
+            wanted = Wanted(self.output, advance=exchange.progress.advance)
+            fetched = yield from fetched_by_copy(exchange, command, parameters, wanted)
+            if fetched is not None:
+                return Part((Statement(fetched.tag, fetched.rows, fetched.frame),), fetched.execute_s, fetched.fetch_s)
+            command = replace(command, opening="")
         answer = yield from ask(exchange, command, parameters)
         # Readers before COMMIT: a SET LOCAL of the time zone is still in force here.
-        return part(answer, tuple(statement(exchange.conn, result) for result in answer.results))
+        return part(answer, tuple(statement(exchange.conn, result, self.output) for result in answer.results))
 
 
 @dataclass(frozen=True)
@@ -105,14 +112,16 @@ class FirstRows(Way):
     """At most `limit` rows of each query, which the server then computes no further."""
 
     limit: int
+    output: Output = DEFAULT
     option: ClassVar[str] = "--max-rows"
 
     def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
         """Fetch from a cursor, which needs a transaction; one that is begun for it is committed."""
         if not only_reads(command.text):
-            whole = yield from AsItIs().run(exchange, command, parameters)
+            whole = yield from AsItIs(self.output).run(exchange, command, parameters)
             return Part(tuple(map(self._cut, whole.statements)), whole.execute_s, whole.fetch_s)
         pgconn = exchange.conn.pgconn
+        command, opened_s = yield from opened(exchange, command)
         begins = pgconn.transaction_status == TransactionStatus.IDLE
         if begins:
             yield from query(pgconn, b"BEGIN")
@@ -122,7 +131,7 @@ class FirstRows(Way):
             answer = yield from ask(exchange, command.replaced(f"FETCH {self.limit + 1} FROM {CURSOR}"), None)
             rows = answer.results[0]
             tag = f"SELECT {min(rows.ntuples, self.limit)}"
-            found = self._cut(Statement(tag, rows.ntuples, Reader(exchange.conn, rows).frame))
+            found = self._cut(Statement(tag, rows.ntuples, Reader(exchange.conn, rows, self.output).frame))
             yield from query(pgconn, f"CLOSE {CURSOR}".encode())
             if begins:
                 yield from query(pgconn, b"COMMIT")
@@ -130,7 +139,7 @@ class FirstRows(Way):
             if begins and pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
                 yield from query(pgconn, b"ROLLBACK")
             raise
-        waited_s = declared.complete_at - declared.sent_at
+        waited_s = opened_s + declared.complete_at - declared.sent_at
         return Part((found,), waited_s + answer.execute_s, answer.fetch_s)
 
     def _cut(self, whole: Statement) -> Statement:
@@ -143,22 +152,50 @@ class FirstRows(Way):
 def ask(
     exchange: Exchange, command: Command, parameters: Parameters | None, copy_end: CopyEnd | None = None
 ) -> PQGen[Answer]:
-    """Send a command and return the answer.
+    """Send a command, after its opening, and return the answer.
 
     Raises StatementFailed, which knows the command; RequestError for a character that cannot be sent.
     """
     conn = exchange.conn
+    text = _encoded(command, conn)
+    command, opened_s = yield from opened(exchange, command)
     try:
-        text = command.text.encode(conn.info.encoding)
+        answer = yield from query(conn.pgconn, text, parameters, copy_end)
+    except psycopg.Error as error:
+        raise StatementFailed(command, error) from error
+    return replace(answer, sent_at=answer.sent_at - opened_s)
+
+
+def opened(exchange: Exchange, command: Command) -> PQGen[tuple[Command, float]]:
+    """Send a command's opening; return the command without it, and the seconds that it took."""
+    if not command.opening:
+        return command, 0.0
+    answer = yield from query(exchange.conn.pgconn, command.opening.encode())
+    return replace(command, opening=""), answer.complete_at - answer.sent_at
+
+
+def fetched_by_copy(
+    exchange: Exchange, command: Command, parameters: Parameters | None, wanted: Wanted
+) -> PQGen[Fetched | None]:
+    """Send a query's opening and fetch its rows; None, after the opening, where the query cannot be copied.
+
+    Raises as `ask` does.
+    """
+    _encoded(command, exchange.conn)
+    try:
+        return (yield from fetch(exchange.conn, command.text, parameters, wanted, command.opening))
+    except psycopg.Error as error:
+        raise StatementFailed(command, error) from error
+
+
+def _encoded(command: Command, conn: Connection) -> bytes:
+    try:
+        return command.text.encode(conn.info.encoding)
     except UnicodeEncodeError as error:
         raise RequestError(
             f"the character {command.text[error.start]!a} cannot be sent in the connection's encoding, "
             f"{conn.info.encoding}; remove it, or SET client_encoding = 'UTF8'"
         ) from error
-    try:
-        return (yield from query(conn.pgconn, text, parameters, copy_end))
-    except psycopg.Error as error:
-        raise StatementFailed(command, error) from error
 
 
 def part(answer: Answer, statements: tuple[Statement, ...]) -> Part:
@@ -166,9 +203,9 @@ def part(answer: Answer, statements: tuple[Statement, ...]) -> Part:
     return Part(statements, answer.execute_s, answer.fetch_s)
 
 
-def statement(conn: Connection, result: Any) -> Statement:
+def statement(conn: Connection, result: Any, output: Output = DEFAULT) -> Statement:
     """Return what libpq's result of one statement tells."""
     tag = (result.command_status or b"").decode()
     if result.status == ExecStatus.TUPLES_OK:
-        return Statement(tag, result.ntuples, Reader(conn, result).frame)
+        return Statement(tag, result.ntuples, Reader(conn, result, output).frame)
     return Statement(tag, result.command_tuples, None)

@@ -1,7 +1,26 @@
 """Results: from libpq's answer to a DataFrame, without one changed value."""
 
+from pgmonkey_magic.results.copy_format import DecodeError
 from pgmonkey_magic.results.copy_text import copy_text
+from pgmonkey_magic.results.fast import Fetched, Wanted, fetch, suits
 from pgmonkey_magic.results.frame import Frame, Reader
+from pgmonkey_magic.results.output import DEFAULT, Output
 from pgmonkey_magic.results.wire import Answer, CopyEnd, CopyRefused, Parameters, query
 
-__all__ = ["Answer", "CopyEnd", "CopyRefused", "Frame", "Parameters", "Reader", "copy_text", "query"]
+__all__ = [
+    "DEFAULT",
+    "Answer",
+    "CopyEnd",
+    "CopyRefused",
+    "DecodeError",
+    "Fetched",
+    "Frame",
+    "Output",
+    "Parameters",
+    "Reader",
+    "Wanted",
+    "copy_text",
+    "fetch",
+    "query",
+    "suits",
+]

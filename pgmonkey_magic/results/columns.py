@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
+from pgmonkey_magic.results.output import DEFAULT, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,32 +52,36 @@ class Column:
     nulls: np.ndarray | None = None
     zone: tzinfo | None = None
 
-    def array(self, dtypes: Dtypes = DEFAULT) -> Any:  # noqa: PLR0911 - one for each kind
+    def array(self, output: Output = DEFAULT) -> Any:  # noqa: PLR0911 - one for each kind
         """Return what a DataFrame takes as a column as it is: numpy's or pandas' array of the dtype that is wanted."""
         match self.values:
             case list():
-                return _objects(self.values, dtypes)
+                return _objects(self.values, output)
             case pa.ChunkedArray():
-                return _arrow(self.values, dtypes)
-            case _ if dtypes.backend == "pyarrow":
-                return pd.arrays.ArrowExtensionArray(self._to_arrow())
+                return _arrow(self.values, output)
+            case _ if output.dtypes == "pyarrow":
+                return pd.arrays.ArrowExtensionArray(self.arrow())
             case _ if self.zone is not None:
                 zoned = pd.DatetimeTZDtype("us", self.zone)
                 return pd.array(self.values.view(np.int64), dtype=zoned, copy=False)
             case _ if self.nulls is None:
                 return self.values
-            case _ if dtypes.backend == "numpy":
+            case _ if output.dtypes == "numpy":
                 return _numpy_with_nulls(self.values, self.nulls)
         return _masked(self.values, self.nulls)
 
-    def series(self, dtypes: Dtypes = DEFAULT) -> pd.Series:
+    def series(self, output: Output = DEFAULT) -> pd.Series:
         """Return the same as a Series."""
-        return pd.Series(self.array(dtypes), copy=False)
+        return pd.Series(self.array(output), copy=False)
 
-    def _to_arrow(self) -> pa.Array:
+    def arrow(self) -> pa.Array | pa.ChunkedArray:
+        """Return the Arrow array of the values. Raises what Arrow raises for objects that it has no type for."""
+        if not isinstance(self.values, np.ndarray):
+            return pa.array(self.values) if isinstance(self.values, list) else self.values
         if self.zone is not None:
             return pa.array(self.values).cast(pa.timestamp("us", tz=str(self.zone)))
-        return pa.array(self.values, mask=self.nulls)
+        is_date = self.values.dtype == "datetime64[s]"
+        return pa.array(self.values.astype("datetime64[D]") if is_date else self.values, mask=self.nulls)
 
 
 def _masked(values: np.ndarray, nulls: np.ndarray) -> Any:
@@ -101,16 +105,16 @@ def _numpy_with_nulls(values: np.ndarray, nulls: np.ndarray) -> Any:
     return floats
 
 
-def _arrow(values: pa.ChunkedArray, dtypes: Dtypes) -> Any:
-    if dtypes.backend == "numpy":
+def _arrow(values: pa.ChunkedArray, output: Output) -> Any:
+    if output.dtypes == "numpy":
         return _plain_objects(values.to_pylist())
-    if dtypes.backend == "pyarrow" or pa.types.is_decimal(values.type):
+    if output.dtypes == "pyarrow" or pa.types.is_decimal(values.type):
         return pd.arrays.ArrowExtensionArray(values)
     return TEXT.__from_arrow__(values)
 
 
-def _objects(values: list[Any], dtypes: Dtypes) -> Any:
-    if dtypes.backend == "pyarrow":
+def _objects(values: list[Any], output: Output) -> Any:
+    if output.dtypes == "pyarrow":
         try:
             array = pa.array(values)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):

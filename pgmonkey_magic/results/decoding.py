@@ -15,7 +15,7 @@ from pgmonkey_magic.results.batch import Batch, Layout
 from pgmonkey_magic.results.builders import Booleans, Builder, Numbers
 from pgmonkey_magic.results.columns import BOOLEAN, DATE, INTERVAL, NUMERIC, TIMESTAMP, TIMESTAMPTZ
 from pgmonkey_magic.results.decimals import Decimals
-from pgmonkey_magic.results.frame import Frame, assemble, loading, unique_names
+from pgmonkey_magic.results.frame import Frame, Header, assemble, loading
 from pgmonkey_magic.results.moments import Intervals, Moments, clock_text
 from pgmonkey_magic.results.numerics import Floats
 from pgmonkey_magic.results.oids import BINARY, JSONB, TEXTS, TIME, TIMETZ
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.abc import Transformer
 
-    from pgmonkey_magic.results.dtypes import Dtypes
+    from pgmonkey_magic.results.output import Output
 
 WIRE_NUMBERS = {21: ">i2", 23: ">i4", 20: ">i8", 26: ">u4", 700: ">f4", 701: ">f8"}
 """smallint, integer, bigint, oid, real, double precision."""
@@ -43,8 +43,8 @@ class Decoder:
     """The columns of one result."""
 
     def __init__(self, names: Sequence[str], oids: Sequence[int], session: Session) -> None:
-        self._names, self._renamed = unique_names(names)
-        self._dtypes = session.dtypes
+        self._header = Header.of(names, oids)
+        self._output = session.output
         self._make = [session.maker(oid) for oid in oids]
         self.rows = 0
         self._builders = [make() for make in self._make]
@@ -60,11 +60,11 @@ class Decoder:
 
     def frame(self) -> Frame:
         """Return what was taken so far, and begin anew. Raises DecodeError."""
-        notes = list(self._renamed)
+        notes = list(self._header.notes)
         builders, rows = self._builders, self.rows
         self._builders, self.rows = [make() for make in self._make], 0
-        columns = [builder.column(name, notes) for builder, name in zip(builders, self._names, strict=True)]
-        return assemble(self._names, columns, notes, rows, self._dtypes)
+        columns = [builder.column(name, notes) for builder, name in zip(builders, self._header.names, strict=True)]
+        return assemble(self._header, columns, notes, rows, self._output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class Session:
     transformer: Transformer
     encoding: str
     zone: tzinfo
-    dtypes: Dtypes
+    output: Output
 
     @classmethod
-    def of(cls, conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], dtypes: Dtypes) -> Self:
+    def of(cls, conn: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], output: Output) -> Self:
         """Ask a connection; it must be borrowed, and a SET LOCAL of the time zone still in force."""
-        return cls(loading(conn, dtypes), conn.info.encoding, conn.info.timezone, dtypes)
+        return cls(loading(conn, output), conn.info.encoding, conn.info.timezone, output)
 
     def maker(self, oid: int) -> Callable[[], Builder]:
         """Return what makes the builder of a column of this type."""
@@ -111,7 +111,7 @@ class Session:
 _OWN: dict[int, Callable[[Session, int], Builder]] = {
     **dict.fromkeys(WIRE_NUMBERS, lambda _, oid: Numbers(WIRE_NUMBERS[oid])),
     BOOLEAN: lambda *_: Booleans(),
-    NUMERIC: lambda session, _: Floats() if session.dtypes.decimals == "float" else Decimals(),
+    NUMERIC: lambda session, _: Floats() if session.output.decimals == "float" else Decimals(),
     **dict.fromkeys((DATE, TIMESTAMP), lambda _, oid: Moments(oid)),
     TIMESTAMPTZ: lambda session, oid: Moments(oid, session.zone),
     INTERVAL: lambda *_: Intervals(),

@@ -15,8 +15,8 @@ from psycopg.pq import DiagnosticField
 
 from pgmonkey_magic.results.copy_out import drain
 from pgmonkey_magic.results.describe import Description, copy_statement, describe
-from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
 from pgmonkey_magic.results.literals import with_literals
+from pgmonkey_magic.results.output import DEFAULT, Output
 from pgmonkey_magic.results.wire import Timed
 from pgmonkey_magic.sql import Kind, split, tokens
 
@@ -80,7 +80,7 @@ class Wanted:
     `(bytes, rows)` that have come. What these raise ends the fetch.
     """
 
-    dtypes: Dtypes = DEFAULT
+    output: Output = DEFAULT
     limit: int | None = None
     on_chunk: Callable[[Frame], None] | None = None
     advance: Callable[[int, int], None] | None = None
@@ -165,7 +165,7 @@ def fetch(
     # Here, not above: loading the extension must not wait for pandas and Arrow.
     from pgmonkey_magic.results.decoding import Decoder, Session  # noqa: PLC0415
 
-    sink = _Sink(Decoder(description.names, description.oids, Session.of(conn, wanted.dtypes)), wanted)
+    sink = _Sink(Decoder(description.names, description.oids, Session.of(conn, wanted.output)), wanted)
     one_more = None if wanted.limit is None else wanted.limit + 1
     copy, before = copy_statement(literal.encode(encoding), description, one_more)
     try:

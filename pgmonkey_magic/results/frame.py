@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from psycopg.types.numeric import FloatLoader
-from psycopg.types.string import TextLoader
+from psycopg.types.string import TextBinaryLoader, TextLoader
 
-from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
+from pgmonkey_magic.results.output import DEFAULT, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from psycopg import abc
-    from psycopg.abc import Loader
+    from psycopg.abc import Buffer, Loader
     from psycopg.pq.abc import PGresult
 
     from pgmonkey_magic.results.columns import Column
@@ -49,18 +49,34 @@ class Frame:
 
     def first(self, rows: int, why: str) -> Frame:
         """Return the first *rows* of a longer frame, with a note that says why there are no more."""
-        return Frame(self.data.iloc[:rows], (*self.notes, f"more rows were left out: {why}"), truncated=True)
+        return Frame(self.data[:rows], (*self.notes, f"more rows were left out: {why}"), truncated=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The columns of a result: their names, all different, and the OIDs of their types."""
+
+    names: tuple[str, ...]
+    oids: tuple[int, ...]
+    notes: tuple[str, ...]
+    """What must be said about the names."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], oids: Sequence[int]) -> Self:
+        """Give repeated names numbers."""
+        unique, notes = unique_names(names)
+        return cls(tuple(unique), tuple(oids), tuple(notes))
 
 
 class Reader:
     """Reads one result. Make it while the connection is borrowed: loaders ask it for time zone and encoding."""
 
-    def __init__(self, conn: Connection, result: PGresult, dtypes: Dtypes = DEFAULT) -> None:
+    def __init__(self, conn: Connection, result: PGresult, output: Output = DEFAULT) -> None:
         self._result = result
-        self._dtypes = dtypes
+        self._output = output
         self._encoding = conn.info.encoding
         self._zone = conn.info.timezone
-        self._transformer = loading(conn, dtypes)
+        self._transformer = loading(conn, output)
         self._transformer.set_pgresult(result)
         self._loaders: list[Loader] = [
             self._transformer.get_loader(result.ftype(i), Format(result.fformat(i))) for i in range(result.nfields)
@@ -71,17 +87,19 @@ class Reader:
         # Here, not above: loading the extension must not wait for pandas.
         from pgmonkey_magic.results import columns  # noqa: PLC0415
 
-        names, notes = unique_names(
-            [(self._result.fname(i) or b"").decode(self._encoding) for i in range(self._nfields)]
+        header = Header.of(
+            [(self._result.fname(i) or b"").decode(self._encoding) for i in range(self._nfields)],
+            [self._result.ftype(i) for i in range(self._nfields)],
         )
+        notes = list(header.notes)
         found: list[Column] = []
-        for i, (name, values) in enumerate(zip(names, self._columns(notes, names), strict=True)):
-            oid = self._result.ftype(i)
-            if oid == columns.NUMERIC and self._dtypes.decimals == "exact":
+        loaded = self._columns(notes, header.names)
+        for name, oid, values in zip(header.names, header.oids, loaded, strict=True):
+            if oid == columns.NUMERIC and self._output.decimals == "exact":
                 found.append(columns.decimals(values, name, notes))
             else:
                 found.append(columns.from_values(oid, values, name, notes, self._zone))
-        return assemble(names, found, notes, self._result.ntuples, self._dtypes)
+        return assemble(header, found, notes, self._result.ntuples, self._output)
 
     @property
     def _nfields(self) -> int:
@@ -100,15 +118,28 @@ class Reader:
         )
 
 
-def loading(conn: Connection, dtypes: Dtypes) -> abc.Transformer:
+def loading(conn: Connection, output: Output) -> abc.Transformer:
     """Return psycopg's way from the server's values to Python's, with the loaders that lose nothing."""
     context = conn.cursor()
     # interval as text, because psycopg's loader turns a month into 30 days and an infinite interval into 0; numeric as
     # the float nearest to it, unless it is wanted exactly.
     context.adapters.register_loader("interval", TextLoader)
-    if dtypes.decimals == "float":
+    if output.decimals == "float":
         context.adapters.register_loader("numeric", FloatLoader)
+    if output.kind in {"arrow", "polars"}:
+        # Arrow would make one struct of all JSON objects, with every key in each.
+        context.adapters.register_loader("json", TextLoader)
+        context.adapters.register_loader("json", TextBinaryLoader)
+        context.adapters.register_loader("jsonb", TextLoader)
+        context.adapters.register_loader("jsonb", _JsonbText)
     return Transformer(context)
+
+
+class _JsonbText(TextBinaryLoader):
+    """The text behind the version number, 1, that jsonb has in binary."""
+
+    def load(self, data: Buffer) -> bytes | str:
+        return super().load(memoryview(data)[1:])
 
 
 def load_one_by_one(
@@ -141,12 +172,12 @@ def odd_values(name: str, infinite: int, refused: int) -> list[str]:
     return notes
 
 
-def assemble(names: Sequence[str], columns: Sequence[Column], notes: Sequence[str], rows: int, dtypes: Dtypes) -> Frame:
-    """Return the DataFrame of the columns; *names* are all different."""
-    import pandas as pd  # noqa: PLC0415 - as in Reader.frame
+def assemble(header: Header, columns: Sequence[Column], notes: list[str], rows: int, output: Output) -> Frame:
+    """Return the columns as what is wanted. Raises RequestError where they cannot be that."""
+    from pgmonkey_magic.results import containers  # noqa: PLC0415 - as in Reader.frame
 
-    arrays = {name: column.array(dtypes) for name, column in zip(names, columns, strict=True)}
-    return Frame(pd.DataFrame(arrays, index=pd.RangeIndex(rows), copy=False), tuple(notes))
+    data = containers.contain(header, columns, notes, rows, output)
+    return Frame(data, tuple(notes))
 
 
 def unique_names(names: Sequence[str]) -> tuple[list[str], list[str]]:

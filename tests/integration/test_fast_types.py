@@ -11,9 +11,9 @@ import pytest
 from fix_server import Server
 
 from pgmonkey_magic.results import Reader, query
-from pgmonkey_magic.results.dtypes import DEFAULT, Dtypes
 from pgmonkey_magic.results.fast import Wanted, fetch
 from pgmonkey_magic.results.frame import Frame
+from pgmonkey_magic.results.output import DEFAULT, Output
 
 TYPES = {
     "int2": ["0", "1", "-32768", "32767"],
@@ -122,13 +122,13 @@ def conn(server: Server) -> Iterator[psycopg.Connection]:
         conn.execute(drop)
 
 
-def ordinary(conn: psycopg.Connection, sql: str, dtypes: Dtypes = DEFAULT) -> Frame:
+def ordinary(conn: psycopg.Connection, sql: str, output: Output = DEFAULT) -> Frame:
     answer = conn.wait(query(conn.pgconn, sql.encode(conn.info.encoding)))
-    return Reader(conn, answer.results[0], dtypes).frame()
+    return Reader(conn, answer.results[0], output).frame()
 
 
-def fast(conn: psycopg.Connection, sql: str, dtypes: Dtypes = DEFAULT) -> Frame:
-    fetched = conn.wait(fetch(conn, sql, wanted=Wanted(dtypes)))
+def fast(conn: psycopg.Connection, sql: str, output: Output = DEFAULT) -> Frame:
+    fetched = conn.wait(fetch(conn, sql, wanted=Wanted(output)))
     assert fetched is not None
     return fetched.frame()
 
@@ -151,7 +151,7 @@ def assert_same(one: Frame, other: Frame) -> None:
                 assert math.copysign(1, a) == math.copysign(1, b)
 
 
-def check(conn: psycopg.Connection, type_: str, values: list[str], dtypes: Dtypes = DEFAULT) -> None:
+def check(conn: psycopg.Connection, type_: str, values: list[str], output: Output = DEFAULT) -> None:
     rows = [f"({i}, {literal(type_, value)})" for i, value in enumerate(values)]
     table = f"(VALUES {', '.join(rows)}) AS t(i, v)"
     for sql in (
@@ -160,7 +160,7 @@ def check(conn: psycopg.Connection, type_: str, values: list[str], dtypes: Dtype
         f"SELECT i, NULL::{type_} AS v, v AS w FROM {table} ORDER BY i DESC",
         f"SELECT v FROM {table} WHERE i < 0",
     ):
-        assert_same(fast(conn, sql, dtypes), ordinary(conn, sql, dtypes))
+        assert_same(fast(conn, sql, output), ordinary(conn, sql, output))
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -295,9 +295,9 @@ def test_numerics_by_the_thousand_are_the_nearest_floats(conn: psycopg.Connectio
         " FROM generate_series(1, 5000) i"
     )
     conn.execute(sql)
-    for dtypes in (Dtypes(), Dtypes(decimals="exact")):
+    for output in (Output(), Output(decimals="exact")):
         table = "SELECT * FROM numerics ORDER BY i"
-        assert_same(fast(conn, table, dtypes), ordinary(conn, table, dtypes))
+        assert_same(fast(conn, table, output), ordinary(conn, table, output))
     conn.execute("DROP TABLE numerics")
 
 
@@ -305,19 +305,19 @@ def test_a_number_of_100_000_digits_is_not_written_out(conn: psycopg.Connection)
     frame = fast(conn, "SELECT -1e131071 AS v")
     assert frame.data["v"].to_list() == ["-1.000E+131071"]
     assert "kept as the server's text" in frame.notes[0]
-    assert fast(conn, "SELECT -1e131071 AS v", Dtypes(decimals="exact")).data["v"][0] == Decimal("-1E+131071")
+    assert fast(conn, "SELECT -1e131071 AS v", Output(decimals="exact")).data["v"][0] == Decimal("-1E+131071")
 
 
 @pytest.mark.parametrize("backend", ["numpy", "pyarrow"])
 @pytest.mark.parametrize("type_", TYPES)
 def test_other_dtypes(conn: psycopg.Connection, type_: str, backend: Any) -> None:
-    check(conn, type_, TYPES[type_] + ODD.get(type_, []), Dtypes(backend))
+    check(conn, type_, TYPES[type_] + ODD.get(type_, []), Output(backend))
 
 
 @pytest.mark.parametrize("backend", ["nullable", "numpy", "pyarrow"])
 @pytest.mark.parametrize("type_", ["numeric", "numeric(12,2)", "numeric[]"])
 def test_exact_decimals(conn: psycopg.Connection, type_: str, backend: Any) -> None:
-    check(conn, type_, TYPES[type_], Dtypes(backend, "exact"))
+    check(conn, type_, TYPES[type_], Output(backend, "exact"))
     if type_ == "numeric":
         for value in TYPES[type_]:
-            check(conn, type_, [value], Dtypes(backend, "exact"))
+            check(conn, type_, [value], Output(backend, "exact"))

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from pgmonkey_magic.results.batch import LOOK
 from pgmonkey_magic.results.copy_format import PADDING, SIGNATURE, DecodeError, header_size
-from pgmonkey_magic.results.dtypes import Dtypes
+from pgmonkey_magic.results.output import Output
 
 ONE = struct.pack(">i", 1)
 CHILD = """
 import random, resource, sys
 from fix_wire import decode, mutated, some_rows
 from pgmonkey_magic.results.copy_format import DecodeError
-from pgmonkey_magic.results.dtypes import Dtypes
+from pgmonkey_magic.results.output import Output
 seed, count = map(int, sys.argv[1:])
 chance = random.Random(seed)
 decode([23], [])
@@ -31,9 +31,9 @@ resource.setrlimit(resource.RLIMIT_AS, (grown, grown))
 values = errors = 0
 for _ in range(count):
     oids, rows = some_rows(chance)
-    dtypes = Dtypes(chance.choice(("nullable", "numpy", "pyarrow")), chance.choice(("float", "exact")))
+    output = Output(chance.choice(("nullable", "numpy", "pyarrow")), chance.choice(("float", "exact")))
     try:
-        decode(oids, mutated(chance, rows), dtypes)
+        decode(oids, mutated(chance, rows), output)
         values += 1
     except DecodeError:
         errors += 1
@@ -108,9 +108,9 @@ def test_what_is_no_header_is_an_error(data: bytes) -> None:
 def test_a_changed_buffer_is_a_value_or_an_error(seed: int) -> None:
     chance = random.Random(seed)
     oids, rows = some_rows(chance)
-    dtypes = Dtypes(chance.choice(("nullable", "numpy", "pyarrow")), chance.choice(("float", "exact")))
+    output = Output(chance.choice(("nullable", "numpy", "pyarrow")), chance.choice(("float", "exact")))
     with contextlib.suppress(DecodeError):
-        decode(oids, mutated(chance, rows), dtypes)
+        decode(oids, mutated(chance, rows), output)
 
 
 @settings(max_examples=200, deadline=None)
