@@ -2,6 +2,7 @@
 
 from pgmonkey_magic.cells.backslash import is_backslash
 from pgmonkey_magic.cells.binding import described
+from pgmonkey_magic.cells.chunks import Chunks, InChunks
 from pgmonkey_magic.cells.copying import CopyIn, CopyOut
 from pgmonkey_magic.cells.direct import Direct, query, run
 from pgmonkey_magic.cells.explaining import Explained
@@ -14,12 +15,14 @@ from pgmonkey_magic.cells.ways import AsItIs, FirstRows, Way
 __all__ = [
     "AsItIs",
     "Cancelled",
+    "Chunks",
     "CommandResult",
     "CopyIn",
     "CopyOut",
     "Direct",
     "Explained",
     "FirstRows",
+    "InChunks",
     "Job",
     "JobState",
     "NamedPool",

@@ -45,6 +45,10 @@ class Command:
     origins: tuple[tuple[int, int], ...] = ((0, 0),)
     opening: str = ""
 
+    def opened(self) -> Command:
+        """Return the command once its opening was sent."""
+        return replace(self, opening="")
+
     def after(self, prefix: str) -> Command:
         """Return the command with *prefix* before it, to which positions in the cell's SQL are blind."""
         first = self.origins[0][1]

@@ -39,6 +39,7 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], ke
     notes = [f"transaction open {keep.lease.ticket.seconds():.0f} s"] if keep.lease is not None else []
     values: list[Any] = []
     frames: list[Frame] = []
+    rows: list[int] = []
     lines: list[str] = []
     for statement in transcript.statements:
         if statement.content is None:
@@ -47,6 +48,8 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], ke
             frame = statement.content()
             frames.append(frame)
             values.append(frame.data)
+            if statement.rowcount is not None:
+                rows.append(statement.rowcount)
             notes.extend(frame.notes)
         if statement.lines and len(transcript.statements) > 1:
             lines.append(statement.tag)
@@ -55,6 +58,7 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], ke
     result = Result(
         value=frames[0].data if len(frames) == 1 else sets[0] if len(sets) == 1 else sets,
         sets=sets,
+        rows=tuple(rows),
         timings=Timings(
             wait_ms=borrow.wait_s * 1000,
             execute_ms=transcript.execute_s * 1000,

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from pgmonkey_magic.cells.chunks import Chunks, InChunks
 from pgmonkey_magic.cells.request import Request
 from pgmonkey_magic.cells.session import Session
 from pgmonkey_magic.cells.ways import AsItIs, FirstRows
 from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.results import Output
 from pgmonkey_magic.sql import find_parameters
 
 if TYPE_CHECKING:
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgmonkey_magic.cells.job import Job
+    from pgmonkey_magic.cells.ways import Way
 
-HOW = ("autocommit", "isolation", "max_rows", "read_only", "rollback", "timeout_s", "wait_s")
+OUTPUT = {"as_": "kind", "dtypes": "dtypes", "decimals": "decimals"}
+HOW = ("autocommit", "isolation", "max_rows", "read_only", "rollback", "timeout_s", "wait_s", *OUTPUT)
 
 
 class Direct:
@@ -35,11 +39,14 @@ def run(sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path
     *params* and the keywords that the SQL holds as `:name` are bound values. *config* is the name of an open pool or a
     YAML file; otherwise the current pool, or the file of the default places. How it runs: `autocommit`, `read_only`,
     `rollback` (bool), `isolation` (SQL's words), `max_rows` (int), `timeout_s` (of a statement) and `wait_s` (for a
-    connection), both seconds.
+    connection), both seconds. What rows come as: `as_` (df, polars, arrow, dicts, scalar), `dtypes` (nullable, numpy,
+    pyarrow) and `decimals` (float, exact); `as_="chunks"` gives an iterator of DataFrames.
 
     Raises SQLError, PoolUnavailable, RequestError and ConfigError as a cell does; KeyboardInterrupt cancels.
     """
     job = start(sql, params, config=config, **named)
+    if isinstance(way := job.request.way, InChunks):
+        return Chunks.begin(job, way.channel)
     try:
         return job.result()
     except KeyboardInterrupt:
@@ -50,7 +57,12 @@ def run(sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path
 async def query(
     sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path | None = None, **named: Any
 ) -> Any:
-    """Do the same as `run` without blocking the event loop; cancelling the task cancels the statement."""
+    """Do the same as `run` without blocking the event loop; cancelling the task cancels the statement.
+
+    There are no chunks here: whoever reads them waits in a thread.
+    """
+    if named.get("as_") == "chunks":
+        raise RequestError("as_='chunks' is for pgmonkey_magic.run, whose reader waits in a thread")
     job = await asyncio.to_thread(start, sql, params, config=config, **named)
     try:
         return await job
@@ -76,5 +88,13 @@ def _request(sql: str, values: dict[str, Any], named: dict[str, Any]) -> Request
         raise RequestError(
             f"{unknown[0]!r} is neither a parameter of the SQL (:{unknown[0]}) nor one of {', '.join(HOW)}"
         )
+    return Request(sql=sql, values=values, way=_way(named), **named)
+
+
+def _way(named: dict[str, Any]) -> Way:
     limit = named.pop("max_rows", None)
-    return Request(sql=sql, values=values, way=AsItIs() if limit is None else FirstRows(limit), **named)
+    chosen = {field: named.pop(name) for name, field in OUTPUT.items() if name in named}
+    if chosen.get("kind") == "chunks":
+        return InChunks(output=Output(**{**chosen, "kind": "df"}))
+    output = Output(**chosen)
+    return AsItIs(output) if limit is None else FirstRows(limit, output)

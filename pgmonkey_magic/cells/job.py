@@ -90,7 +90,7 @@ class Job:
         self._lease: Lease[Any] | None = None
         self._cancelled = False
         self._borrow: Borrow | None = None
-        self._started_at = time.monotonic()
+        self._started_at = self._requested_at = time.monotonic()
         self._ended_at: float | None = None
 
     @classmethod
@@ -183,6 +183,9 @@ class Job:
     # -- in the job's own thread ------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        # Before any clock, and not on the loop that all async pools share: the first import takes a second.
+        from pgmonkey_magic.results import decoding  # noqa: F401, PLC0415
+
         try:
             with self._alone_in_transaction():
                 transcript = self._talk()
@@ -219,23 +222,23 @@ class Job:
             self._ended_at = time.monotonic()
         self._bell.put(None)
 
+    def _granted(self, lease: Lease[Any]) -> None:
+        self._borrow = Borrow(self.pool_name, self.pool.occupancy, time.monotonic() - self._requested_at)
+        with self._lock:
+            if self._cancelled:
+                raise Cancelled(self.id)
+            self._lease = lease
+            self.state = JobState.RUNNING
+        self.backend_pid = lease.conn.pgconn.backend_pid
+
     def _talk(self) -> Transcript:
-        requested_at = time.monotonic()
-
-        def granted(lease: Lease[Any]) -> None:
-            wait_s = time.monotonic() - requested_at
-            self._borrow = Borrow(self.pool_name, self.pool.occupancy, wait_s)
-            with self._lock:
-                if self._cancelled:
-                    raise Cancelled(self.id)
-                self._lease = lease
-                self.state = JobState.RUNNING
-            self.backend_pid = lease.conn.pgconn.backend_pid
-
+        self._requested_at = time.monotonic()
         try:
             if backslash.is_backslash(self.request.sql):
-                return self.pool.lend(self._look, self._terms(), granted)
-            return self.pool.run(self._converse, self._terms(), granted)
+                return self.pool.lend(self._look, self._terms(), self._granted)
+            if self.request.way.blocks:
+                return self.pool.lend(lambda conn: conn.wait(self._converse(conn)), self._terms(), self._granted)
+            return self.pool.run(self._converse, self._terms(), self._granted)
         except CopyRefused as error:
             raise RequestError(
                 "COPY has another end here: give the rows of COPY … FROM STDIN by --copy-from, take those of COPY … TO "

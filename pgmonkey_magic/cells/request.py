@@ -47,7 +47,7 @@ class Request:
                 "remove it"
             )
         if is_backslash(self.sql):
-            given = [self.way.option, self.own_terms, "--autocommit" if self.autocommit else ""]
+            given = [self.way.option, self.way.output.asked, self.own_terms, "--autocommit" if self.autocommit else ""]
             if options := " and ".join(filter(None, given)):
                 raise RequestError(f"{options} is for SQL, not for backslash commands, which only read the catalogue")
         if self.autocommit and self.own_terms:

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pgmonkey_magic.pools import Occupancy
 
 
@@ -46,7 +44,7 @@ class CommandResult:
         return self.tag if self.elapsed_ms is None else f"{self.tag} · {self.elapsed_ms:.1f} ms"
 
 
-class ResultSets(list["pd.DataFrame | CommandResult"]):
+class ResultSets(list[Any]):
     """The results of several statements, in order. `tags` holds the server's command tag of each."""
 
     def __init__(self, results: list[Any], tags: list[str]) -> None:
@@ -62,10 +60,15 @@ class ResultSets(list["pd.DataFrame | CommandResult"]):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that is known about a finished cell; the notebook shows it, `value` is what the person gets."""
+    """All that is known about a finished cell; the notebook shows it.
 
-    value: pd.DataFrame | CommandResult | ResultSets
+    `value` is what the person gets: a CommandResult, the rows as what was asked for, or ResultSets of several.
+    """
+
+    value: Any
     sets: ResultSets
+    rows: tuple[int, ...]
+    """How many rows each of the queries among the statements has returned."""
     timings: Timings
     pool_name: str
     occupancy: Occupancy

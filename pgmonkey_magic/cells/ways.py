@@ -76,6 +76,10 @@ class Way(ABC):
     """What chooses it, as it is typed."""
     one_by_one: ClassVar[bool] = True
     """Whether each statement has to be a command of its own."""
+    output: Output = DEFAULT
+    """What rows come as."""
+    blocks: ClassVar[bool] = False
+    """Whether it may wait for something else than the server, which only the job's own thread may do."""
 
     @property
     def rolls_back(self) -> bool:
@@ -101,7 +105,7 @@ class AsItIs(Way):
             fetched = yield from fetched_by_copy(exchange, command, parameters, wanted)
             if fetched is not None:
                 return Part((Statement(fetched.tag, fetched.rows, fetched.frame),), fetched.execute_s, fetched.fetch_s)
-            command = replace(command, opening="")
+            command = command.opened()
         answer = yield from ask(exchange, command, parameters)
         # Readers before COMMIT: a SET LOCAL of the time zone is still in force here.
         return part(answer, tuple(statement(exchange.conn, result, self.output) for result in answer.results))
@@ -171,7 +175,7 @@ def opened(exchange: Exchange, command: Command) -> PQGen[tuple[Command, float]]
     if not command.opening:
         return command, 0.0
     answer = yield from query(exchange.conn.pgconn, command.opening.encode())
-    return replace(command, opening=""), answer.complete_at - answer.sent_at
+    return command.opened(), answer.complete_at - answer.sent_at
 
 
 def fetched_by_copy(

@@ -9,9 +9,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.cells import AsItIs, CopyIn, CopyOut, Explained, FirstRows, Request, Way, is_backslash
+from pgmonkey_magic.cells import AsItIs, CopyIn, CopyOut, Explained, FirstRows, InChunks, Request, Way, is_backslash
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.notebook.grammar import PLANS
+from pgmonkey_magic.results import OPTIONS, Output
 from pgmonkey_magic.sql import Kind, Parameter, find_parameters, split, tokens
 
 if TYPE_CHECKING:
@@ -74,9 +75,10 @@ def asked_for(query: Query, names: Names, cell: int | None) -> Request:
 
 def _way(options: Options, names: Names, sql: str) -> Way:
     """Return how the statements are run; the options that say so exclude each other."""
+    output = _output(options)
     ways: dict[str, Callable[[str], Way]] = {
         "explain": lambda text: _explained(text, commits=options.has("commit")),
-        "max-rows": lambda text: FirstRows(_rows(text)),
+        "max-rows": lambda text: FirstRows(_whole("--max-rows", text), output),
         "copy-from": lambda text: CopyIn(_source(text, names, sql)),
         "copy-to": lambda text: CopyOut(_target(text, names, sql)),
     }
@@ -85,9 +87,38 @@ def _way(options: Options, names: Names, sql: str) -> Way:
         raise RequestError(f"{' and '.join('--' + key for key in asked)} exclude each other")
     if options.has("commit") and options.value("explain") != "analyze":
         raise RequestError("--commit belongs to --explain analyze, which rolls back otherwise; any other cell commits")
+    if options.value("as") == "chunks":
+        return _in_chunks(options, asked, output, sql)
+    if options.has("chunk-rows"):
+        raise RequestError("--chunk-rows belongs to --as chunks")
     for key, value in asked.items():
+        if output.asked and key != "max-rows":
+            raise RequestError(f"{output.asked} is for rows, and --{key} returns none; leave out one of the two")
         return ways[key](value)
-    return AsItIs()
+    return AsItIs(output)
+
+
+def _in_chunks(options: Options, asked: Mapping[str, str], output: Output, sql: str) -> InChunks:
+    if others := [key for key in (*asked, "background") if options.has(key)]:
+        raise RequestError(f"--as chunks and --{others[0]} exclude each other")
+    if len(split(sql)) != 1:
+        raise RequestError("--as chunks is for one query; run the other statements in a cell of their own")
+    if (text := options.value("chunk-rows")) is None:
+        return InChunks(output=output)
+    if (rows := _whole("--chunk-rows", text)) == 0:
+        raise RequestError("--chunk-rows takes at least 1")
+    return InChunks(rows, output)
+
+
+def _output(options: Options) -> Output:
+    """Return what rows shall come as; chunks are DataFrames. Raises RequestError as Output does."""
+    chosen = {field: word for field, option in OPTIONS.items() if (word := options.value(option[2:])) is not None}
+    if chosen.get("kind") == "chunks":
+        chosen["kind"] = "df"
+    output = Output(**chosen)
+    if output.kind == "scalar" and options.has("max-rows"):
+        raise RequestError("--as scalar is for one value; leave out --max-rows")
+    return output
 
 
 def _explained(text: str, *, commits: bool) -> Explained:
@@ -96,10 +127,10 @@ def _explained(text: str, *, commits: bool) -> Explained:
     return Explained(analyze=text == "analyze", commits=commits)
 
 
-def _rows(text: str) -> int:
+def _whole(option: str, text: str) -> int:
     number = text.replace("_", "").replace(",", "")
     if not number.isdecimal():
-        raise RequestError(f"--max-rows takes a whole number, not {text!r}")
+        raise RequestError(f"{option} takes a whole number, not {text!r}")
     return int(number)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.cells import CommandResult, JobState, Result, ResultSets
+from pgmonkey_magic.cells import JobState, Result
 from pgmonkey_magic.errors import PgMonkeyError
-from pgmonkey_magic.results.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +53,7 @@ def footer(result: Result) -> str:
     now = result.occupancy
     return " · ".join(
         [
-            *_outcomes(result.sets),
+            *_outcomes(result),
             f"{times.total_ms:.1f} ms ({steps})",
             f"pool {result.pool_name} {now.in_use}/{now.max_size}",
             *result.notes,
@@ -81,16 +80,16 @@ def live_line(job: Job, server: str) -> str:
 
 def _end(job: Job) -> list[str]:
     try:
-        return _outcomes(job.outcome(0).sets)
+        return _outcomes(job.outcome(0))
     except PgMonkeyError as error:
         return [str(error)]
 
 
-def _outcomes(sets: ResultSets) -> list[str]:
-    if len(sets) == 1 and not isinstance(frame := sets[0], CommandResult | Plan):
-        rows = len(frame)
+def _outcomes(result: Result) -> list[str]:
+    if len(result.sets) == 1 and result.rows:
+        rows = result.rows[0]
         return [f"{rows:,} row{'s' if rows != 1 else ''}"]
-    return list(sets.tags)
+    return list(result.sets.tags)
 
 
 def shown_lines(lines: Sequence[str], style: str = QUIET_STYLE) -> Shown:

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.results import CHOICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,6 +92,7 @@ class Command:
 
 
 PLANS = ("plan", "analyze")
+KINDS = (*CHOICES["kind"], "chunks")
 TYPE = Option(("-t", "--type"), "TYPE", "pool or async_pool; the file's own type otherwise")
 CELL_OPTIONS = (
     Option(("-o", "--out"), "NAME[,NAME…]", "bind the result(s) to these names and show only the footer"),
@@ -101,6 +103,10 @@ CELL_OPTIONS = (
     Option(("--params",), "DICT", "what the parameters mean, as an expression for a dict"),
     Option(("-f", "--file"), "PATH", "the SQL of a file"),
     Option(("-n", "--max-rows"), "N", "stop after N rows of each query and say so"),
+    Option(("--as",), "KIND", f"what rows come as: {', '.join(KINDS)}; chunks iterates over DataFrames"),
+    Option(("--dtypes",), "DTYPES", f"dtypes of a DataFrame: {', '.join(CHOICES['dtypes'])}"),
+    Option(("--decimals",), "DECIMALS", "numeric as float, or exact"),
+    Option(("--chunk-rows",), "N", "rows of a chunk (default 100,000)"),
     Option(
         ("-e", "--explain"),
         "[plan|analyze]",

@@ -12,7 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_loca
 from IPython.display import display
 from traitlets import Bool, Enum, Unicode, observe
 
-from pgmonkey_magic.cells import Cancelled, CommandResult, Direct, Job, Result, Session, described
+from pgmonkey_magic.cells import Cancelled, Chunks, CommandResult, Direct, InChunks, Job, Result, Session, described
 from pgmonkey_magic.errors import CellInterrupted, PgMonkeyError, RequestError, SQLError
 from pgmonkey_magic.notebook import display as show
 from pgmonkey_magic.notebook.asking import Names, asked_for
@@ -59,17 +59,19 @@ class PgMonkey(Magics):
         job = self.session.start(request, named)
         if asked.options.has("background"):
             return self._handed_over(asked, job)
+        if isinstance(request.way, InChunks):
+            return self._handed_over(asked, Chunks.begin(job, request.way.channel))
         return self._deliver(asked, self._awaited(asked, job), is_cell=cell is not None)
 
-    def _handed_over(self, query: Query, job: Job) -> Job | None:
-        self._ip.user_ns["_pg"] = job
+    def _handed_over(self, query: Query, value: Job | Chunks) -> Job | Chunks | None:
+        self._ip.user_ns["_pg"] = value
         if query.into:
             name, *others = query.into
             if others:
                 raise RequestError("a background job is one value, for one name; job.result() gives its results")
-            self._ip.user_ns[name] = job
+            self._ip.user_ns[name] = value
             return None
-        return job
+        return value
 
     def _awaited(self, query: Query, job: Job) -> Result:
         try:

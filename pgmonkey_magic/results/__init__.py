@@ -4,11 +4,13 @@ from pgmonkey_magic.results.copy_format import DecodeError
 from pgmonkey_magic.results.copy_text import copy_text
 from pgmonkey_magic.results.fast import Fetched, Wanted, fetch, suits
 from pgmonkey_magic.results.frame import Frame, Reader
-from pgmonkey_magic.results.output import DEFAULT, Output
+from pgmonkey_magic.results.output import CHOICES, DEFAULT, OPTIONS, Output
 from pgmonkey_magic.results.wire import Answer, CopyEnd, CopyRefused, Parameters, query
 
 __all__ = [
+    "CHOICES",
     "DEFAULT",
+    "OPTIONS",
     "Answer",
     "CopyEnd",
     "CopyRefused",

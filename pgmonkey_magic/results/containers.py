@@ -47,7 +47,12 @@ def arrow_table(header: Header, columns: Sequence[Column], notes: list[str], row
 def _polars(header: Header, columns: Sequence[Column], notes: list[str], rows: int) -> Any:
     import polars as pl  # noqa: PLC0415 - optional # pyright: ignore[reportMissingImports]
 
-    return pl.DataFrame(arrow_table(header, columns, notes, rows))
+    table = arrow_table(header, columns, notes, rows)
+    for i, field in enumerate(table.schema):
+        if isinstance(field.type, pa.BaseExtensionType):  # uuid, of which polars would keep the bytes
+            values = [None if value is None else str(value) for value in table.column(i).to_pylist()]
+            table = table.set_column(i, field.name, pa.array(values, pa.large_string()))
+    return pl.DataFrame(table)
 
 
 def _dicts(header: Header, columns: Sequence[Column], _notes: list[str], rows: int) -> list[dict[str, Any]]:

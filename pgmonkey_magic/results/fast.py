@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 QUERIES = frozenset({"select", "with", "table"})
 FEW = 200
 """Up to so many rows the ordinary way is about as fast as the question and the COPY."""
+CHUNK_BYTES = 64 << 20
+"""A chunk holds about that much at most, of however few rows."""
 WRITES = frozenset({"insert", "update", "delete", "merge"})
 
 
@@ -76,13 +78,15 @@ def _outermost(statement: str) -> list[str]:
 class Wanted:
     """What a person wants of a result.
 
-    At most `limit` rows; each part of the result as a Frame to `on_chunk` (then nothing is kept); `advance` is told
-    `(bytes, rows)` that have come. What these raise ends the fetch.
+    At most `limit` rows; `advance` is told `(bytes, rows)` that have come. With `on_chunk` nothing is kept: it is given
+    the result in Frames of `chunk_rows` rows (None: as they come), fewer where rows are large and at the end, at least
+    one. What these raise ends the fetch.
     """
 
     output: Output = DEFAULT
     limit: int | None = None
     on_chunk: Callable[[Frame], None] | None = None
+    chunk_rows: int | None = None
     advance: Callable[[int, int], None] | None = None
 
 
@@ -114,7 +118,7 @@ class _Sink:
         self._decoder = decoder
         self._wanted = wanted
         self.batch_bytes = decoder.batch_bytes
-        self.rows = 0
+        self.rows = self._chunk_bytes = self._chunks = 0
         self.truncated = False
 
     def take(self, buffer: memoryview, sizes: Sequence[int]) -> None:
@@ -122,10 +126,29 @@ class _Sink:
         if limit is not None and self.rows + len(sizes) > limit:
             self.truncated = True
             sizes = sizes[: limit - self.rows]
-        self._decoder.take(buffer, sizes)
         self.rows += len(sizes)
-        if self._wanted.on_chunk is not None:
-            self._wanted.on_chunk(self._decoder.frame())
+        if self._wanted.on_chunk is None:
+            self._decoder.take(buffer, sizes)
+            return
+        while sizes:
+            room = (self._wanted.chunk_rows or len(sizes)) - self._decoder.rows
+            part, sizes = sizes[:room], sizes[room:]
+            self._decoder.take(buffer, part)
+            nbytes = sum(part)
+            self._chunk_bytes += nbytes
+            buffer = buffer[nbytes:]
+            if len(part) == room or self._chunk_bytes >= CHUNK_BYTES:
+                self._hand_over(self._wanted.on_chunk)
+
+    def end(self) -> None:
+        """Hand the last chunk over."""
+        if self._wanted.on_chunk is not None and (self._decoder.rows or not self._chunks):
+            self._hand_over(self._wanted.on_chunk)
+
+    def _hand_over(self, on_chunk: Callable[[Frame], None]) -> None:
+        self._chunks += 1
+        self._chunk_bytes = 0
+        on_chunk(self._decoder.frame())
 
     def frame(self) -> Frame:
         return self._decoder.frame()
@@ -170,6 +193,7 @@ def fetch(
     copy, before = copy_statement(literal.encode(encoding), description, one_more)
     try:
         drained = yield from drain(conn.pgconn, copy, sink)
+        sink.end()
     except psycopg.Error as error:
         raise _moved(error, before if literal == statement else None) from error
     return Fetched(

@@ -47,6 +47,11 @@ class Frame:
     notes: tuple[str, ...]
     truncated: bool = False
 
+    def piece(self, start: int, rows: int) -> Frame:
+        """Return so many rows from *start* on, as a frame of their own."""
+        data = self.data[start : start + rows]
+        return Frame(data.reset_index(drop=True) if hasattr(data, "reset_index") else data, self.notes)
+
     def first(self, rows: int, why: str) -> Frame:
         """Return the first *rows* of a longer frame, with a note that says why there are no more."""
         return Frame(self.data[:rows], (*self.notes, f"more rows were left out: {why}"), truncated=True)
