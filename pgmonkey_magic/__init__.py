@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from pgmonkey_magic.cells import Job, query, run
+    from pgmonkey_magic.cells import Job, query, run, upload
     from pgmonkey_magic.config import load_config, redact_config, resolve_env_vars
     from pgmonkey_magic.errors import (
         CellInterrupted,
@@ -45,11 +45,12 @@ __all__ = [
     "redact_config",
     "resolve_env_vars",
     "run",
+    "upload",
 ]
 
 _ROOMS = {
     **dict.fromkeys(("load_config", "redact_config", "resolve_env_vars"), "config"),
-    **dict.fromkeys(("Job", "query", "run"), "cells"),
+    **dict.fromkeys(("Job", "query", "run", "upload"), "cells"),
     **dict.fromkeys(("PGConnectionManager", "PoolUnavailable"), "pools"),
 }
 

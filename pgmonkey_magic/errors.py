@@ -7,6 +7,7 @@
     ├── DemoError                   the embedded PostgreSQL could not be started
     ├── SQLError                    the server refused a statement; the psycopg error is its __cause__
     ├── DecodeError                 the server's binary answer is malformed (results/copy_format.py)
+    ├── ResultTooLarge              a result that took too much memory (cells/memory.py)
     ├── PoolUnavailable             no connection could be borrowed (pools/unavailable.py; also a PoolTimeout)
     └── Cancelled                   a job that was cancelled (cells/job.py)
     CellInterrupted                 a KeyboardInterrupt that says what became of the cell

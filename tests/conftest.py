@@ -7,6 +7,7 @@ from fix_pgbouncer import pgbouncer
 from fix_pools import kind
 from fix_proxy import proxy
 from fix_server import server, table
+from fix_upload import up
 
 __all__ = [
     "config_file",
@@ -20,4 +21,5 @@ __all__ = [
     "shell",
     "table",
     "tell",
+    "up",
 ]

@@ -8,6 +8,7 @@ conversion is between them.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -52,13 +53,13 @@ class Outcome:
 class Exchange:
     """One statement string and all that came back for it; `line` counts the connections from 0.
 
-    `parsed` stands for any number of statements of the extended protocol, whose text is not kept; `sent` holds the data
-    for each COPY FROM STDIN in it.
+    Where `parsed` is not None it holds statements of the extended protocol up to a Sync, in the place of `text`; one
+    that was only described has an outcome with columns and no tag. `sent` holds the data for each COPY FROM STDIN.
     """
 
     line: int
     text: bytes
-    parsed: bool = False
+    parsed: list[bytes] | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     notices: list[tuple[str, str]] = field(default_factory=list)
     sent: list[list[bytes]] = field(default_factory=list)
@@ -86,10 +87,11 @@ class Recorder:
 
     def __init__(self, upstream: str) -> None:
         self.exchanges: list[Exchange] = []
-        self.logins: list[dict[str, str]] = []
+        self.logins: dict[int, dict[str, str]] = {}
         self.is_deaf = False
         self.directory = Path(tempfile.mkdtemp(prefix="pgmonkey-"))
         self._upstream = upstream
+        self.numbers = itertools.count()
         self._lines: list[_Line] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.directory / f".s.PGSQL.{PORT}"))
@@ -142,6 +144,7 @@ class _Line:
         self.number = -1
         self.exchange: Exchange | None = None
         self.outcome = Outcome()
+        self.is_ready = True
         self.ended = threading.Event()
 
     def carry(self) -> None:
@@ -160,9 +163,9 @@ class _Line:
             size, version = struct.unpack("!ii", head)
             body = reader.read(size - 8)
             if version != CANCEL:
-                self.number = len(self.recorder.logins)
+                self.number = next(self.recorder.numbers)
                 words = [word.decode() for word in body.split(b"\0")]
-                self.recorder.logins.append(dict(zip(words[::2], words[1::2], strict=False)))
+                self.recorder.logins[self.number] = dict(zip(words[::2], words[1::2], strict=False))
             self.server.sendall(head + body)
             while kind := reader.read(1):
                 length = reader.read(4)
@@ -174,13 +177,16 @@ class _Line:
 
     def _request(self, kind: bytes, body: bytes) -> bool:
         """Write a client's message down; tell whether it goes on to the server."""
-        if kind == b"Q" or (kind in b"PB" and not (self.exchange and self.exchange.parsed)):
-            text = body[:-1] if kind == b"Q" else b""
-            self.exchange, self.outcome = Exchange(self.number, text, parsed=kind != b"Q"), Outcome()
+        if kind == b"Q" or (kind in b"PB" and self.is_ready):
+            text, parsed = (body[:-1], None) if kind == b"Q" else (b"", [])
+            self.exchange, self.outcome, self.is_ready = Exchange(self.number, text, parsed), Outcome(), False
             self.recorder.exchanges.append(self.exchange)
             if self.recorder.is_deaf:
+                self.is_ready = True
                 self.client.sendall(b"C\0\0\0\7OK\0Z\0\0\0\5I")
                 return False
+        if kind == b"P" and self.exchange and self.exchange.parsed is not None:
+            self.exchange.parsed.append(body.split(b"\0", 2)[1])
         elif kind == b"d" and self.exchange:
             self.exchange.sent[-1].append(body)
         return True
@@ -227,6 +233,11 @@ class _Line:
                 outcome.tag = body[:-1].decode() if kind == b"C" else ""
                 exchange.outcomes.append(outcome)
                 self.outcome = Outcome()
+            case b"Z":
+                if outcome.columns is not None:  # described, not run
+                    exchange.outcomes.append(outcome)
+                    self.outcome = Outcome()
+                self.is_ready = True
 
 
 def _columns(body: bytes) -> tuple[str, ...]:
@@ -266,4 +277,4 @@ def psql(
         timeout=600,
     )
     said = recorder.take()  # a pool's connection may have been cleaned meanwhile
-    return [e for e in said if recorder.logins[e.line]["application_name"] == application_name]
+    return [e for e in said if recorder.logins[e.line].get("application_name") == application_name]

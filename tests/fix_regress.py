@@ -14,15 +14,17 @@ import tarfile
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
-from fix_recorder import Exchange, Recorder, psql
+from fix_corpus import as_if_not_copied, content, counted, in_bytes, ordinary_way, own
+from fix_recorder import Exchange, Outcome, Recorder, psql
 from psycopg import generators, waiting
 from psycopg.pq import ExecStatus, TransactionStatus
 
@@ -189,14 +191,16 @@ def schedule(regress: Path) -> list[str]:
 
 
 def like_pg_regress(recorder: Recorder) -> None:
-    """Make the database `regression` with the settings that the tests expect."""
+    """Make the database `regression` with the settings that the tests expect, but for how moments look.
+
+    They have the form that clients expect, because a DataFrame is made of their text on the ordinary way.
+    """
     settings = {
         **dict.fromkeys(("lc_messages", "lc_monetary", "lc_numeric", "lc_time"), "C"),
         "bytea_output": "hex",
         "timezone_abbreviations": "Default",
         "timezone": "America/Los_Angeles",
-        "datestyle": "Postgres, MDY",
-        "intervalstyle": "postgres_verbose",
+        "datestyle": "ISO, MDY",
     }
     with psycopg.connect(**recorder.settings(), autocommit=True) as conn:
         conn.execute("CREATE DATABASE regression TEMPLATE template0")
@@ -226,7 +230,6 @@ def run_by_psql(recorder: Recorder, source: Path, results: Path, name: str) -> l
         "PG_DLSUFFIX": ".so",
     }
     script = LOOKS.sub(b"", (regress / "sql" / f"{name}.sql").read_bytes())
-    recorder.logins.clear()
     said = psql(
         recorder,
         *("-a", "-f-"),
@@ -256,24 +259,57 @@ def wait_until_up(recorder: Recorder, *, after: list[Exchange]) -> None:
     recorder.take()
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What was said of a cell, and its value or error."""
+
+    said: list[Exchange]
+    value: Any
+
+
 class Held:
-    """In the place of a pool: lends one connection again and again and never cleans it, as psql has one session."""
+    """In the place of a pool: lends one connection again and again and never cleans it, as psql has one session.
+
+    Cells run in the given *way*.
+    """
 
     occupancy = None
 
-    def __init__(self, recorder: Recorder, login: dict[str, str]) -> None:
+    def __init__(
+        self, recorder: Recorder, way: Callable[[], AbstractContextManager[None]], login: dict[str, str]
+    ) -> None:
         wanted = {"user": login["user"], "dbname": login["database"], "application_name": login["application_name"]}
         self.conn: psycopg.Connection[Any] = psycopg.connect(**recorder.settings(**wanted), autocommit=True)
+        self._recorder, self._way = recorder, way
 
     def run(self, talk: Any, _terms: Any, granted: Any) -> Any:
         """Lend it for one conversation, as pools do."""
         granted(SimpleNamespace(conn=self.conn, spoiled=False))
         return self.conn.wait(talk(self.conn))
 
-    def run_cell(self, sql: str) -> Any:
-        """Run *sql* as a cell, each statement its own transaction where none is open; return the cell's value."""
+    def run_cell(self, sql: str) -> Ran:
+        """Run *sql* as a cell, each statement its own transaction where none is open."""
         is_open = self.conn.pgconn.transaction_status != TransactionStatus.IDLE
-        return Job.start(Request(sql=sql, autocommit=not is_open), self, "held").result()
+        self._recorder.take()
+        try:
+            with self._way():
+                value = Job.start(Request(sql=sql, autocommit=not is_open), self, "held").result()
+        except SQLError as error:
+            value = error
+        except Exception as error:  # noqa: BLE001 - it is what the comparison is about, and is shown at its end
+            value = f"not an SQLError: {error!r}"
+        said, _ = own(as_if_not_copied(self._recorder.take()), sql)
+        return Ran(said, value)
+
+    def has_own_style(self) -> bool:
+        """Tell whether the session has floats or moments written in another way than usual."""
+        if self.conn.pgconn.transaction_status == TransactionStatus.INERROR:
+            return False  # the cell has failed; it has no values
+        style = self.conn.execute(
+            "SELECT current_setting('datestyle') ~ '^ISO', current_setting('intervalstyle') = 'postgres', "
+            "current_setting('extra_float_digits')::int > 0"
+        ).fetchone()
+        return style != (True, True, True)
 
     def replay(self, exchange: Exchange) -> None:
         """Send what psql sent, with its data for COPY, so that what comes after finds the same state."""
@@ -296,75 +332,83 @@ def _replayed(pgconn: Any, exchange: Exchange) -> Iterator[Any]:
                 pgconn.consume_input()
 
 
+OUT_OF_PLACE = b"pg_input_error_info('incorrect type name syntax', 'regtype')"
+"""A query that fails while it runs, with a position in that string in the place of one in the query."""
+
+
 class Comparison:
     """Counts what was equal, and keeps what was not.
 
-    A statement is compared where psql's two runs had the same text and the same answer.
+    A statement is compared where psql's two runs had the same text and the same answer. Where a session has set how the
+    server writes floats and moments, values that are not those of the ordinary way are only counted: COPY BINARY has
+    the values themselves.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, ordinary: Recorder, as_it_is: Recorder) -> None:
         self.figures: Counter[str] = Counter()
         self.different: list[tuple[str, bytes, object, object]] = []
-        self._recorder = recorder
-        self._held: Held | None = None
+        self._ways = ((ordinary, ordinary_way), (as_it_is, nullcontext))
+        self._held: list[Held] = []
         self._line = -1
 
-    def file(self, name: str, first: list[Exchange], second: list[Exchange], logins: list[dict[str, str]]) -> None:
+    def file(self, name: str, first: list[Exchange], second: list[Exchange], logins: dict[int, dict[str, str]]) -> None:
         """Run what psql sent in its first run of a file as cells, in the same sessions."""
         self.figures["files"] += 1
         self._line = -1
         for exchange, again in zip(first, [*second, *[None] * len(first)], strict=False):
             if exchange.line != self._line:
                 self._begin(exchange.line, logins[exchange.line])
-            assert self._held is not None
-            reason = why_not_a_cell(exchange)
-            if reason:
+            if reason := why_not_a_cell(exchange):
                 self.figures[reason] += 1
-                self._held.replay(exchange)
+                for held in self._held:
+                    held.replay(exchange)
                 continue
-            self._recorder.take()
-            value = self._value(exchange)
+            ordinary, as_it_is = (held.run_cell(exchange.text.decode()) for held in self._held)
             if again is None or (exchange.text, answers(exchange)) != (again.text, answers(again)):
                 self.figures["not the same twice in psql"] += 1
             else:
-                self._compare(name, exchange, value)
-        wait_until_up(self._recorder, after=first)
+                self._compare(name, exchange, ordinary, as_it_is)
+        for recorder, _ in self._ways:
+            wait_until_up(recorder, after=first)
 
     def close(self) -> None:
-        """End the last session."""
-        if self._held is not None:
-            self._held.conn.close()
+        """End the last sessions."""
+        for held in self._held:
+            held.conn.close()
 
     def _begin(self, line: int, login: dict[str, str]) -> None:
         self.close()
-        self._held, self._line = Held(self._recorder, login), line
+        self._held, self._line = [Held(*way, login) for way in self._ways], line
 
-    def _value(self, exchange: Exchange) -> Any:
-        assert self._held is not None
-        try:
-            return self._held.run_cell(exchange.text.decode())
-        except SQLError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - it is what the comparison is about, and is shown at its end
-            return repr(error)
-
-    def _compare(self, name: str, exchange: Exchange, value: Any) -> None:
-        said = [e for e in self._recorder.take() if e.text == exchange.text]  # a COMMIT is asked about before
-        mine, theirs = [answers(e) for e in said], [answers(exchange)]
-        outcome = exchange.outcomes[-1] if exchange.outcomes else None
-        shape = (len(outcome.rows), len(outcome.columns)) if outcome and outcome.columns is not None else None
-        if mine != theirs:
-            self.different.append((name, exchange.text, mine, theirs))
-        elif isinstance(value, str) or (not isinstance(value, SQLError) and getattr(value, "shape", None) != shape):
-            self.different.append((name, exchange.text, value, shape))
+    def _compare(self, name: str, exchange: Exchange, ordinary: Ran, as_it_is: Ran) -> None:
+        pairs = (
+            ([answers(e) for e in ordinary.said if e.text == exchange.text], [answers(exchange)]),
+            (shape_of(ordinary.value), shape_of(exchange)),
+            ([answers(e, counted) for e in as_it_is.said], [answers(exchange, counted)]),
+            (content(as_it_is.value), content(ordinary.value)),
+        )
+        different = [pair for pair in pairs if pair[0] != pair[1]]
+        if different == [pairs[-1]] and self._held[-1].has_own_style():
+            self.figures["in a style of the session"] += 1
+        elif different and OUT_OF_PLACE not in exchange.text:
+            self.different.append((name, exchange.text, *different[0]))
         else:
-            kind = "rows" if shape else "tags" if outcome and not outcome.error else "errors"
-            self.figures.update({"statements": 1, kind: 1})
+            shape = shape_of(exchange)
+            kind = "errors" if shape == "error" else "rows" if shape else "tags"
+            self.figures.update({"statements": 1, kind: 1, "by COPY": any(e.parsed for e in as_it_is.said)})
 
 
-def answers(exchange: Exchange) -> tuple[Any, ...]:
-    """Return all that the server said, in a form to compare."""
-    return ([(o.columns, o.rows, o.tag, o.error) for o in exchange.outcomes], exchange.notices)
+def answers(exchange: Exchange, rows: Callable[[Outcome], Any] = in_bytes) -> tuple[Any, ...]:
+    """Return all that the server said, in a form to compare, and of rows what *rows* does."""
+    return ([(rows(outcome), outcome.tag, outcome.error) for outcome in exchange.outcomes], exchange.notices)
+
+
+def shape_of(found: Any) -> Any:
+    """Return rows and columns of an exchange's answer or of a cell's value, None where it has none, or `error`."""
+    if isinstance(found, Exchange):
+        last = found.outcomes[-1] if found.outcomes else Outcome(error=("", "", ""))
+        return "error" if last.error else None if last.columns is None else (len(last.rows), len(last.columns))
+    return "error" if isinstance(found, SQLError) else getattr(found, "shape", None)
 
 
 def why_not_a_cell(exchange: Exchange) -> str | None:

@@ -11,7 +11,7 @@ from pgmonkey_magic.errors import RequestError
 
 if TYPE_CHECKING:
     from pgmonkey_magic.cells.conversation import Transcript
-    from pgmonkey_magic.pools import Keep, Occupancy
+    from pgmonkey_magic.pools import Occupancy
     from pgmonkey_magic.results import Frame
 
 
@@ -24,10 +24,10 @@ class Borrow:
     wait_s: float
 
 
-def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], keep: Keep) -> Result:
+def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], remarks: list[str]) -> Result:
     """Make DataFrames and the account of the cell. Raises RequestError where nothing was sent that could run.
 
-    *keep* holds the connection where the cell has left a transaction open.
+    *remarks* stand before the notes on the values.
     """
     # PostgreSQL answers an empty statement with a result that has no tag.
     if not any(statement.tag for statement in transcript.statements):
@@ -36,7 +36,7 @@ def convert(transcript: Transcript, borrow: Borrow, notices: tuple[str, ...], ke
 
     started_at = time.monotonic()
     elapsed_ms = transcript.execute_s * 1000 if len(transcript.statements) == 1 else None
-    notes = [f"transaction open {keep.lease.ticket.seconds():.0f} s"] if keep.lease is not None else []
+    notes = [*remarks]
     values: list[Any] = []
     frames: list[Frame] = []
     rows: list[int] = []

@@ -1,14 +1,8 @@
-"""The other end of COPY: a file, a file object or a DataFrame that the rows come from or go to.
-
-A file that COPY … TO STDOUT writes is complete or not there: the rows go into a file beside it, which takes its name
-when the last row has come.
-"""
+"""The other end of COPY: a file, a file object or a DataFrame that the rows come from or go to."""
 
 from __future__ import annotations
 
 import io
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +11,7 @@ from psycopg import sql as quoting
 
 from pgmonkey_magic.cells.binding import adapted
 from pgmonkey_magic.cells.ways import Exchange, Part, Way, ask, part, statement
+from pgmonkey_magic.cells.whole_file import WholeFile
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import CopyRefused, copy_text
 from pgmonkey_magic.sql import copy_from
@@ -103,9 +98,7 @@ class _Sink:
         self._target = target
         self._encoding = exchange.conn.info.encoding
         self._write: Callable[[bytes], object] | None = None
-        self._file: io.BufferedWriter | None = None
-        self._part: Path | None = None
-        self._path = Path()
+        self._file: WholeFile | None = None
 
     def data(self) -> Iterator[bytes]:
         raise CopyRefused
@@ -121,19 +114,12 @@ class _Sink:
         if self._write is None:
             self._write = self._opened()
         if self._file is not None:
-            self._file.close()
-        if self._part is not None:
-            if self._path.exists():
-                shutil.copymode(self._path, self._part)
-            self._part.replace(self._path)
-            self._part = None
+            self._file.complete()
 
     def close(self) -> None:
         """Take away what is not complete."""
         if self._file is not None:
             self._file.close()
-        if self._part is not None:
-            self._part.unlink(missing_ok=True)
 
     def _opened(self) -> Callable[[bytes], object]:
         if hasattr(self._target, "write"):
@@ -141,13 +127,8 @@ class _Sink:
             if isinstance(target, io.TextIOBase):
                 return lambda data: target.write(data.decode(self._encoding))
             return target.write
-        self._path = Path(self._target).expanduser().resolve()
-        if self._path.exists() and not self._path.is_file():  # a pipe, a terminal, /dev/null
-            self._file = self._path.open("wb")
-        else:
-            self._part = self._path.with_name(f".{self._path.name}.{os.getpid()}-{id(self)}.part")
-            self._file = self._part.open("xb")
-        return self._file.write
+        self._file = WholeFile(self._target)
+        return self._file.open().write
 
 
 def _read(source: Any, encoding: str) -> Iterator[bytes]:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 from pgmonkey_magic.cells.chunks import Chunks, InChunks
 from pgmonkey_magic.cells.request import Request
 from pgmonkey_magic.cells.session import Session
+from pgmonkey_magic.cells.uploading import Upload
 from pgmonkey_magic.cells.ways import AsItIs, FirstRows
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import Output
 from pgmonkey_magic.sql import find_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pgmonkey_magic.cells.job import Job
+    from pgmonkey_magic.cells.result import CommandResult
     from pgmonkey_magic.cells.ways import Way
 
 OUTPUT = {"as_": "kind", "dtypes": "dtypes", "decimals": "decimals"}
@@ -47,6 +49,32 @@ def run(sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path
     job = start(sql, params, config=config, **named)
     if isinstance(way := job.request.way, InChunks):
         return Chunks.begin(job, way.channel)
+    return _awaited(job)
+
+
+def upload(
+    df: Any,
+    table: str,
+    *,
+    mode: str = "fail",
+    key: str | Sequence[str] = (),
+    config: str | Path | None = None,
+) -> CommandResult:
+    """Send a DataFrame into a table by COPY, in one transaction, and return the tag and the number of rows.
+
+    *df* is of pandas or polars, or an Arrow table; its index is not sent. *table* is `[schema.]table` by SQL's rules,
+    so without double quotes it is in lower case. *mode* is `fail` (the table must not exist), `append`, `replace` (the
+    rows of the table, not its definition) or `upsert` by the columns of *key*. A table that is missing is created.
+
+    Raises RequestError for what does not fit, and what `run` raises.
+    """
+    way = Upload.of(df, table, mode, (key,) if isinstance(key, str) else tuple(key))
+    session = Direct.session
+    pool = session.resolve(None if config is None else str(config), None)
+    return _awaited(session.start(Request(sql=way.statement, way=way), pool))
+
+
+def _awaited(job: Job) -> Any:
     try:
         return job.result()
     except KeyboardInterrupt:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import queue
+import socket
 import threading
 import time
 from concurrent.futures import Future
@@ -24,7 +26,7 @@ from pgmonkey_magic.cells.conversion import Borrow, convert
 from pgmonkey_magic.cells.progress import Progress, Stopped
 from pgmonkey_magic.cells.ways import Exchange, Statement, StatementFailed
 from pgmonkey_magic.errors import PgMonkeyError, RequestError
-from pgmonkey_magic.pools import CommitLost, Keep, Terms, transaction_outcome
+from pgmonkey_magic.pools import CommitLost, Crew, Keep, Terms, transaction_outcome
 from pgmonkey_magic.results import CopyRefused
 
 if TYPE_CHECKING:
@@ -69,8 +71,8 @@ class Job:
     """A running or finished cell; `Job.start` begins one. Its methods may be called from any thread.
 
     `id` counts up within the process. `await job` and `job.result()` give the cell's value. `notices` are the server's
-    messages so far, as `SEVERITY: text`, at most 100; `progress` tells what has travelled; `backend_pid` is the server
-    process that runs it, None while none does.
+    messages so far, as `SEVERITY: text`, at most 100, and `remarks` what else must be said; `progress` tells what has
+    travelled; `backend_pid` is the server process that runs it, None while none does.
     """
 
     def __init__(self, request: Request, pool: PGPool | PGAsyncPool, pool_name: str, keep: Keep) -> None:
@@ -80,6 +82,7 @@ class Job:
         self.pool_name = pool_name
         self.state = JobState.WAITING
         self.notices: list[str] = []
+        self.remarks: list[str] = []
         self.notices_dropped = 0
         self.progress = Progress()
         self.backend_pid: int | None = None
@@ -89,6 +92,7 @@ class Job:
         self._lock = threading.Lock()
         self._lease: Lease[Any] | None = None
         self._cancelled = False
+        self._why_stopped: PgMonkeyError | None = None
         self._borrow: Borrow | None = None
         self._started_at = self._requested_at = time.monotonic()
         self._ended_at: float | None = None
@@ -158,6 +162,24 @@ class Job:
                 return True
         return False
 
+    def stop(self, why: PgMonkeyError) -> bool:
+        """Cancel the job for a reason, which `result` then raises instead of Cancelled; tell whether it has ended.
+
+        A server that sends rows which it has all computed, as FETCH and RETURNING have it, hears of no cancel before it
+        has sent them: then the connection is cut, and the transaction ends with it.
+        """
+        self._why_stopped = why
+        if self.cancel():
+            return True
+        with self._lock:
+            if self._lease is not None:
+                with socket.socket(fileno=os.dup(self._lease.conn.pgconn.socket)) as end, suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+        return self.wait(AFTER_CANCEL_S)
+
+    def _stopped(self) -> PgMonkeyError:
+        return self._why_stopped or Cancelled(self.id)
+
     def _ask_to_cancel(self) -> None:
         with self._lock:
             self._cancelled, lease = True, self._lease
@@ -170,7 +192,7 @@ class Job:
                 self.pool.cancel(lease, timeout=CANCEL_TIMEOUT_S)
         if self.state is JobState.WAITING:
             # Its thread may stay in the queue for a while; it gives back what it gets.
-            self._end(JobState.CANCELLED, Cancelled(self.id))
+            self._end(JobState.CANCELLED, self._stopped())
 
     def all_notices(self) -> tuple[str, ...]:
         """Return the messages so far, and how many more there were."""
@@ -191,7 +213,7 @@ class Job:
                 transcript = self._talk()
             self.state = JobState.CONVERTING
             assert self._borrow is not None  # noqa: S101 - a transcript implies a grant
-            result = convert(transcript, self._borrow, self.all_notices(), self._keep)
+            result = convert(transcript, self._borrow, self.all_notices(), self._remarks())
         except BaseException as error:  # noqa: BLE001 - a thread's end: the error travels to whoever asks for the result
             self._end(JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED, error)
         else:
@@ -210,6 +232,10 @@ class Job:
             finally:
                 self._keep.lock.release()
 
+    def _remarks(self) -> list[str]:
+        lease = self._keep.lease
+        return [*([] if lease is None else [f"transaction open {lease.ticket.seconds():.0f} s"]), *self.remarks]
+
     def _end(self, state: JobState, outcome: Result | BaseException) -> None:
         with self._lock:
             if self._future.done():
@@ -226,7 +252,7 @@ class Job:
         self._borrow = Borrow(self.pool_name, self.pool.occupancy, time.monotonic() - self._requested_at)
         with self._lock:
             if self._cancelled:
-                raise Cancelled(self.id)
+                raise self._stopped()
             self._lease = lease
             self.state = JobState.RUNNING
         self.backend_pid = lease.conn.pgconn.backend_pid
@@ -237,7 +263,7 @@ class Job:
             if backslash.is_backslash(self.request.sql):
                 return self.pool.lend(self._look, self._terms(), self._granted)
             if self.request.way.blocks:
-                return self.pool.lend(lambda conn: conn.wait(self._converse(conn)), self._terms(), self._granted)
+                return self.pool.lend(lambda conn: conn.hold(self._converse(conn)), self._terms(), self._granted)
             return self.pool.run(self._converse, self._terms(), self._granted)
         except CopyRefused as error:
             raise RequestError(
@@ -245,7 +271,7 @@ class Job:
                 "STDOUT by --copy-to, each with a path or a name of the notebook"
             ) from error
         except Stopped as error:
-            raise Cancelled(self.id) from error
+            raise self._stopped() from error
         except CommitLost as error:
             outcome = transaction_outcome(self.pool.config, self.pool.connection_type, error)
             raise sqlerror.commit_lost(self.request, outcome) from error.__cause__
@@ -265,13 +291,15 @@ class Job:
         return Terms(request.holder, sent, request.wait_s, self._keep)
 
     def _explained(self, error: psycopg.Error, command: Command | None = None) -> PgMonkeyError:
-        if self._cancelled and isinstance(error, psycopg.errors.QueryCanceled):
-            return Cancelled(self.id)
+        if self._why_stopped or (self._cancelled and isinstance(error, psycopg.errors.QueryCanceled)):
+            return self._stopped()
         return sqlerror.explain(error, self.request, command, self._keep.lease)
 
     def _converse(self, conn: Any) -> PQGen[Transcript]:
         try:
-            return (yield from converse(Exchange(conn, self.progress), self.request, self._on_notice))
+            assert self._lease is not None  # noqa: S101 - it is where the connection comes from
+            crew = Crew(self.pool, self._lease, self._terms(), self._on_notice)
+            return (yield from converse(Exchange(conn, self.progress, crew), self.request, self._on_notice))
         finally:
             self._let_go()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.cells.job import Job
+from pgmonkey_magic.cells.memory import MemoryGuard
 from pgmonkey_magic.config import CONNECTION_TYPES, Config, parse_config, read_config
 from pgmonkey_magic.errors import RequestError, SQLError
 from pgmonkey_magic.pools import (
@@ -54,6 +55,7 @@ class Session:
         # A running job's thread keeps it; a finished one, with its rows, is kept by whoever holds it.
         self._jobs: weakref.WeakValueDictionary[int, Job] = weakref.WeakValueDictionary()
         self.default_config = ""
+        self.memory = MemoryGuard()
 
     def connect_file(
         self,
@@ -111,6 +113,7 @@ class Session:
         """Begin to run a request on a pool, in this notebook's open transaction if it has one there."""
         job = Job.start(request, named.pool, named.name, self.keep_of(named.pool))
         self._jobs[job.id] = job
+        self.memory.watch(job)
         return job
 
     def jobs(self) -> list[Job]:

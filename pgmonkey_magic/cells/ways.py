@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pgmonkey_magic.cells.binding import Command
     from pgmonkey_magic.cells.progress import Progress
+    from pgmonkey_magic.pools import Crew
     from pgmonkey_magic.results import Parameters
 
 Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
@@ -58,6 +59,8 @@ class Exchange:
 
     conn: Connection
     progress: Progress
+    crew: Crew
+    """Whoever else may help, where the way `blocks`."""
 
 
 class StatementFailed(Exception):  # noqa: N818 - what happened; worded for people where it is caught

@@ -9,14 +9,27 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic.cells import AsItIs, CopyIn, CopyOut, Explained, FirstRows, InChunks, Request, Way, is_backslash
+from pgmonkey_magic.cells import (
+    AsItIs,
+    CopyIn,
+    CopyOut,
+    Explained,
+    Export,
+    FirstRows,
+    InChunks,
+    Parallel,
+    Request,
+    Upload,
+    Way,
+    is_backslash,
+)
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.notebook.grammar import PLANS
 from pgmonkey_magic.results import OPTIONS, Output
 from pgmonkey_magic.sql import Kind, Parameter, find_parameters, split, tokens
 
 if TYPE_CHECKING:
-    from pgmonkey_magic.notebook.grammar import Options, Query
+    from pgmonkey_magic.notebook.grammar import Command, Options, Query
 
 LEVELS = ("read-committed", "repeatable-read", "serializable", "read-uncommitted")
 
@@ -53,6 +66,8 @@ class Names:
 
 def asked_for(query: Query, names: Names, cell: int | None) -> Request:
     """Return the request for a query. Raises RequestError for an option's value or a name that means nothing."""
+    if query.command is not None and query.command.word == "upload":
+        return _upload(query.command, names, cell)
     options = query.options
     sql = _text(query)
     given = _given(options, names)
@@ -69,7 +84,7 @@ def asked_for(query: Query, names: Names, cell: int | None) -> Request:
         isolation=_level(options.value("isolation")),
         read_only=options.has("read-only"),
         rollback=options.has("rollback"),
-        way=_way(options, names, sql),
+        way=_way(options, names, sql) if query.command is None else _TAKING_SQL[query.command.word](query.command, sql),
     )
 
 
@@ -79,6 +94,7 @@ def _way(options: Options, names: Names, sql: str) -> Way:
     ways: dict[str, Callable[[str], Way]] = {
         "explain": lambda text: _explained(text, commits=options.has("commit")),
         "max-rows": lambda text: FirstRows(_whole("--max-rows", text), output),
+        "parallel": lambda text: Parallel(_connections(text), output, is_alone=len(split(sql)) == 1),
         "copy-from": lambda text: CopyIn(_source(text, names, sql)),
         "copy-to": lambda text: CopyOut(_target(text, names, sql)),
     }
@@ -92,10 +108,16 @@ def _way(options: Options, names: Names, sql: str) -> Way:
     if options.has("chunk-rows"):
         raise RequestError("--chunk-rows belongs to --as chunks")
     for key, value in asked.items():
-        if output.asked and key != "max-rows":
+        if output.asked and key not in ("max-rows", "parallel"):
             raise RequestError(f"{output.asked} is for rows, and --{key} returns none; leave out one of the two")
         return ways[key](value)
     return AsItIs(output)
+
+
+def _connections(text: str) -> int:
+    if (connections := _whole("--parallel", text)) < 2:
+        raise RequestError(f"--parallel takes at least 2 connections, not {text}")
+    return connections
 
 
 def _in_chunks(options: Options, asked: Mapping[str, str], output: Output, sql: str) -> InChunks:
@@ -119,6 +141,38 @@ def _output(options: Options) -> Output:
     if output.kind == "scalar" and options.has("max-rows"):
         raise RequestError("--as scalar is for one value; leave out --max-rows")
     return output
+
+
+def _export(command: Command, sql: str) -> Export:
+    if not is_backslash(sql) and (count := len(split(sql))) != 1:
+        raise RequestError(
+            f"export takes one query, and there are {count or 'none'}"
+            + ("; run the others in a cell before it" if count else "")
+        )
+    return Export.to(command.arguments[0], command.options.value("decimals"))
+
+
+_TAKING_SQL = {"export": _export}
+"""The ways of subcommands that take SQL."""
+
+
+def _upload(command: Command, names: Names, cell: int | None) -> Request:
+    options, (name, table) = command.options, command.arguments
+    if (frame := names.get(name, None)) is None:
+        near = get_close_matches(name, [*names.local, *names.notebook], n=1)
+        cure = f"did you mean {near[0]}?" if near else "name a DataFrame"
+        raise RequestError(f"upload: there is no {name!r} in the notebook; {cure}")
+    key = options.value("key")
+    columns = () if key is None else tuple(column.strip() for column in key.split(","))
+    way = Upload.of(frame, table, options.value("mode") or "fail", columns)
+    return Request(
+        sql=way.statement,
+        cell=cell,
+        wait_s=_seconds("--wait", options.value("wait")),
+        timeout_s=_seconds("--timeout", options.value("timeout")),
+        rollback=options.has("rollback"),
+        way=way,
+    )
 
 
 def _explained(text: str, *, commits: bool) -> Explained:

@@ -12,12 +12,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pgmonkey_magic.cells import ENDINGS
 from pgmonkey_magic.cells.session import POOLED
 from pgmonkey_magic.completion import LIMIT, Place, Suggestion, place_at, suggest
 from pgmonkey_magic.config.pool_settings import PoolSettings
 from pgmonkey_magic.notebook.asking import LEVELS
 from pgmonkey_magic.notebook.grammar import SUBCOMMANDS, Option, Subcommand
 from pgmonkey_magic.sql import find_parameters
+from pgmonkey_magic.tuning.lab import LESSONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from pgmonkey_magic.notebook.typed import InArgument, InValue
 
 YAML = (".yaml", ".yml")
+FILES = {"connect": YAML, "export": ENDINGS}
+"""The endings of the files that a subcommand's PATH may be."""
 _PLACEHOLDER = re.compile(r"[^\s\[\]|…]+(?:\[[^\s\]]*…\])?")
 _ALTERNATIVES = re.compile(r"\[?([a-z]+(?:\|[a-z]+)+)\]?")
 
@@ -94,6 +98,8 @@ class Choices:
             return _fitting(fragment, self._session.names(), "pool")
         if placeholder == "WORD":
             return self.words(fragment)
+        if placeholder == "LESSON":
+            return _fitting(fragment, LESSONS, "lesson")
         if placeholder == "DF":
             return _fitting(fragment, self._named_as("DataFrame"), "instance")
         if placeholder == "key=value":

@@ -9,6 +9,7 @@ from pgmonkey_magic import tuning
 from pgmonkey_magic.config import save_settings
 from pgmonkey_magic.errors import ConfigError, RequestError
 from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS, Command, Option, near_subcommand
+from pgmonkey_magic.notebook.lessons import lessons_table, taught
 from pgmonkey_magic.pools import quantile, rekey
 
 if TYPE_CHECKING:
@@ -178,6 +179,18 @@ class Commands:
         named = self._pool(command)
         count = processes(command.options.value("processes"))
         return _table(tuning.audit(named.pool.config, named.pool.connection_type, count))
+
+    def _panel(self, command: Command) -> None:
+        from pgmonkey_magic.notebook.showing import show_panel  # noqa: PLC0415 - nor for ipywidgets
+        from pgmonkey_magic.panels.occupancy import OccupancyPanel  # noqa: PLC0415
+
+        named = self._pool(command)
+        show_panel(OccupancyPanel(named.pool, named.name))
+
+    def _lab(self, command: Command) -> pd.DataFrame:
+        if not command.arguments:
+            return lessons_table()
+        return taught(self._session, command.arguments[0], command.options.value("type"))
 
     def _pool(self, command: Command) -> NamedPool:
         return self._named(command.arguments[0] if command.arguments else None)

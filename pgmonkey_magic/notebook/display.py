@@ -73,6 +73,7 @@ def live_line(job: Job, server: str) -> str:
         parts.append(f"{job.progress.nbytes / 1e6:,.1f} MB")
     if server:
         parts.append(server)
+    parts += job.remarks
     if job.done():
         parts += _end(job)
     return " · ".join(parts)

@@ -3,6 +3,8 @@
 Line: options are read from the left until the first token that is none (or `--`). If that word is a subcommand, it is
 one (no PostgreSQL command starts with such a word); otherwise the rest of the line is SQL, verbatim.
 Cell: the first line holds options and an optional `name <<`; the body is SQL, verbatim.
+A subcommand that takes SQL (`export PATH`) stands in either: its arguments and options come first, and what follows
+them, as on a line or in a cell without it, is SQL.
 
 SQL never passes through any splitting, unquoting or formatting: it is a slice of the text that was typed.
 """
@@ -19,9 +21,11 @@ from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import CHOICES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 TOKEN = re.compile(r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>\S+))""")
+NAME = re.compile(r"""\s*(?:'(?P<single>[^']*)'|(?P<bare>(?:"[^"]*"|[^\s"'])+|\S+))""")
+"""A TOKEN whose double quotes stay, because they are SQL's."""
 INTO = re.compile(r"\s*(?P<name>\S+)\s*<<\s*$")
 
 
@@ -52,6 +56,12 @@ class Subcommand:
     options: tuple[Option, ...] = ()
     arguments: tuple[int, int] = (0, 0)
     """The least and the most positional arguments."""
+    takes_sql: bool = False
+    """Whether it is about SQL, which follows its arguments on the line or is the body of the cell."""
+    is_job: bool = False
+    """Whether it runs as a cell does, with SQL of its own."""
+    verbatim: tuple[int, ...] = ()
+    """Which of its arguments keep their double quotes, as names of SQL do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +84,25 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """SQL to run; `into` are the names to bind the results to."""
-
-    sql: str
-    options: Options
-    into: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Command:
     """A subcommand to carry out."""
 
     word: str
     options: Options
     arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """SQL to run; `into` are the names to bind the results to, `command` the subcommand that takes it, if one does.
+
+    A subcommand that is a job has no SQL here.
+    """
+
+    sql: str
+    options: Options
+    into: tuple[str, ...]
+    command: Command | None = None
 
 
 PLANS = ("plan", "analyze")
@@ -103,6 +117,7 @@ CELL_OPTIONS = (
     Option(("--params",), "DICT", "what the parameters mean, as an expression for a dict"),
     Option(("-f", "--file"), "PATH", "the SQL of a file"),
     Option(("-n", "--max-rows"), "N", "stop after N rows of each query and say so"),
+    Option(("--parallel",), "N", "fetch one big result over up to N idle connections, in one snapshot"),
     Option(("--as",), "KIND", f"what rows come as: {', '.join(KINDS)}; chunks iterates over DataFrames"),
     Option(("--dtypes",), "DTYPES", f"dtypes of a DataFrame: {', '.join(CHOICES['dtypes'])}"),
     Option(("--decimals",), "DECIMALS", "numeric as float, or exact"),
@@ -127,6 +142,11 @@ CELL_OPTIONS = (
     Option(("--wait",), "SEC", "wait that long for a connection instead of the pool's timeout"),
     Option(("--autocommit",), None, "no transaction around the cell: for VACUUM, CREATE DATABASE and the like"),
 )
+OF_EXPORT = frozenset(
+    ["out", "quiet", "config", "type", "param", "params", "file", "decimals", "background", "timeout", "wait"]
+    + ["read-only", "isolation", "rollback", "autocommit", "dry-run"]
+)
+"""Not what says how rows are shown: they go into a file."""
 SUBCOMMANDS = {
     subcommand.word: subcommand
     for subcommand in (
@@ -174,6 +194,39 @@ SUBCOMMANDS = {
             (Option(("--processes",), "N", "how many processes will each have such a pool (default 1)"),),
             (0, 1),
         ),
+        Subcommand(
+            "export",
+            "export PATH [options] SQL",
+            "the rows of a query into a .csv, .tsv (also .gz) or .parquet file; in a cell the SQL is its body",
+            tuple(option for option in CELL_OPTIONS if option.key in OF_EXPORT),
+            (1, 1),
+            takes_sql=True,
+        ),
+        Subcommand(
+            "upload",
+            "upload DF TABLE [--mode MODE] [--key COL,…] [-c NAME]",
+            "a DataFrame into a table by COPY, in one transaction; a missing table is created",
+            (
+                Option(
+                    ("--mode",),
+                    "|".join(MODES),
+                    "if the table exists: fail (default), append, replace its rows, or upsert by --key",
+                ),
+                Option(("--key",), "COL[,COL…]", "the columns by which an upsert finds the row to update"),
+                *(option for option in CELL_OPTIONS if option.key in OF_UPLOAD),
+            ),
+            (2, 2),
+            is_job=True,
+            verbatim=(1,),
+        ),
+        Subcommand("panel", "panel [NAME]", "a pool live: who holds which connection, who waits for one", (), (0, 1)),
+        Subcommand(
+            "lab",
+            "lab [LESSON] [-t TYPE]",
+            "learn from a measurement, over pools that are nobody else's; without a lesson, the list of them",
+            (TYPE,),
+            (0, 1),
+        ),
         Subcommand("jobs", "jobs", "what runs, in the background or not, as a DataFrame"),
         Subcommand("cancel", "cancel ID", "cancel a job: the server stops its statement and rolls back", (), (1, 1)),
         Subcommand("help", "help [WORD]", "this help, or that of one word", (), (0, 1)),
@@ -189,55 +242,85 @@ def parse_line(line: str) -> Query | Command:
     options, rest = _options(line, CELL_OPTIONS, "%pgmonkey")
     if options.has("file") and not rest.strip():
         return Query("", options, _names(options.value("out")))
-    word = rest.split(maxsplit=1)[0] if rest.strip() else "help"
-    if word in SUBCOMMANDS:
-        if options.given:
-            raise RequestError(f"options come after the word: %pgmonkey {SUBCOMMANDS[word].usage}")
-        return _command(SUBCOMMANDS[word], rest.strip()[len(word) :])
-    return Query(rest.strip(BLANKS), options, _names(options.value("out")))
+    word = _word(rest) or "help"
+    if word not in SUBCOMMANDS:
+        return Query(rest.strip(BLANKS), options, _names(options.value("out")))
+    command, rest = _command(SUBCOMMANDS[word], options, rest)
+    if SUBCOMMANDS[word].is_job:
+        return Query("", command.options, _names(command.options.value("out")), command)
+    if not SUBCOMMANDS[word].takes_sql:
+        return command
+    if not rest.strip() and not command.options.has("file"):
+        raise RequestError(f"usage: %pgmonkey {SUBCOMMANDS[word].usage}, or %%pgmonkey with the SQL in the lines below")
+    return Query(rest.strip(BLANKS), command.options, _names(command.options.value("out")), command)
 
 
 def parse_cell(line: str, body: str) -> Query:
     """Read a cell magic. Raises RequestError for an unknown option or SQL on the first line."""
     options, rest = _options(line, CELL_OPTIONS, "%%pgmonkey")
+    subcommand = SUBCOMMANDS.get(_word(rest))
+    if subcommand is None or not subcommand.takes_sql or INTO.match(rest):
+        return Query(body, options, _into(options, rest))
+    command, rest = _command(subcommand, options, rest)
+    return Query(body, command.options, _into(command.options, rest), command)
+
+
+def _into(options: Options, rest: str) -> tuple[str, ...]:
+    """Return the names of `--out`, or of `name <<` in what is left of a cell's first line."""
     into = _names(options.value("out"))
     if match := INTO.match(rest):
         if into:
             raise RequestError(f"the result has two places to go: --out {','.join(into)} and {match['name']} <<")
-        into = _names(match["name"])
-    elif rest.strip():
-        near = _near(rest.split()[0], SUBCOMMANDS)
+        return _names(match["name"])
+    if rest.strip():
+        near = _near(_word(rest), SUBCOMMANDS)
+        cell = "%%pgmonkey" if near and SUBCOMMANDS[near].takes_sql else "a line of its own: %pgmonkey"
         raise RequestError(
-            f"the first line of a cell holds only options and `name <<`, not {rest.split()[0]!r}; "
-            + (f"for the word {near} use a line of its own: %pgmonkey {near}" if near else "move SQL to the next line")
+            f"the first line of a cell holds only options and `name <<`, not {_word(rest)!r}; "
+            + (f"for the word {near} use {cell} {near}" if near else "move SQL to the next line")
         )
-    return Query(body, options, into)
+    return into
 
 
-def _command(subcommand: Subcommand, text: str) -> Command:
-    if PASSWORD.search(text):
+def _word(text: str) -> str:
+    return text.split(maxsplit=1)[0] if text.strip() else ""
+
+
+def _command(subcommand: Subcommand, before: Options, text: str) -> tuple[Command, str]:
+    """Read a subcommand with its arguments and options; return it, and what follows them if it takes SQL.
+
+    *before* are the options that stand before its word, where none may.
+    """
+    if before.given:
+        raise RequestError(f"options come after the word: %pgmonkey {subcommand.usage}")
+    if not subcommand.takes_sql and PASSWORD.search(text):
         raise RequestError(
             "a password on a magic line would stay in the history; put it into the file as from_env or from_file, "
             "or into ~/.pgpass"
         )
+    text = text.lstrip()[len(subcommand.word) :]
+    least, most = subcommand.arguments
     given: dict[str, list[str]] = {}
     arguments: list[str] = []
     while text.strip():
-        options, text = _options(text, subcommand.options, f"%pgmonkey {subcommand.word}")
-        given |= options.given
-        if match := TOKEN.match(text):
+        options, text = _options(text, subcommand.options, f"%pgmonkey {subcommand.word}", given)
+        given = options.given
+        if subcommand.takes_sql and len(arguments) == most:
+            break
+        if match := (NAME if len(arguments) in subcommand.verbatim else TOKEN).match(text):
             arguments.append(unquoted(match))
             text = text[match.end() :]
-    least, most = subcommand.arguments
     if not least <= len(arguments) <= most:
         raise RequestError(f"usage: %pgmonkey {subcommand.usage}")
-    return Command(subcommand.word, Options(given), tuple(arguments))
+    return Command(subcommand.word, Options(given), tuple(arguments)), text
 
 
-def _options(text: str, known: Sequence[Option], where: str) -> tuple[Options, str]:
-    """Read options from the left; return them and the untouched rest."""
+def _options(
+    text: str, known: Sequence[Option], where: str, before: Mapping[str, list[str]] | None = None
+) -> tuple[Options, str]:
+    """Read options from the left, on top of those *before*; return them and the untouched rest."""
     by_name = {name: option for option in known for name in option.names}
-    given: dict[str, list[str]] = {}
+    given = {key: [*values] for key, values in (before or {}).items()}
     while match := TOKEN.match(text):
         word = match["bare"]
         if word is None or not word.startswith("-") or word == "-":

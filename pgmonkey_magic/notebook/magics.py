@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.display import display
-from traitlets import Bool, Enum, Unicode, observe
+from traitlets import Bool, Enum, Float, Unicode, observe
 
 from pgmonkey_magic.cells import Cancelled, Chunks, CommandResult, Direct, InChunks, Job, Result, Session, described
 from pgmonkey_magic.errors import CellInterrupted, PgMonkeyError, RequestError, SQLError
@@ -32,6 +32,13 @@ class PgMonkey(Magics):
     footer = Enum(["on", "off"], "on", help="Whether the quiet line under a cell is shown.").tag(config=True)
     short_errors = Bool(True, help="Show errors in a few lines; False gives the whole traceback.").tag(config=True)
 
+    memory_warn = Float(0.5, min=0, help="Warn when a result has taken this share of the memory that was free.").tag(
+        config=True
+    )
+    memory_stop = Float(0.8, min=0, help="Stop a result that has taken this share of the memory that was free.").tag(
+        config=True
+    )
+
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell)
         self._ip = shell  # to a type checker `Magics.shell` may be None
@@ -46,6 +53,7 @@ class PgMonkey(Magics):
     def pgmonkey(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """Run SQL, or carry out a subcommand; `%pgmonkey help` lists both."""
         self.session.default_config = self.default_config
+        self.session.memory.warn, self.session.memory.stop = self.memory_warn, self.memory_stop
         asked = parse_line(line) if cell is None else parse_cell(line, cell)
         if isinstance(asked, Command):
             return self._commands.carry_out(asked)

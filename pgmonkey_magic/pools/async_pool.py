@@ -27,7 +27,7 @@ from pgmonkey_magic.pools.ledger import Borrower, Holder, Ticket, current_borrow
 from pgmonkey_magic.pools.liveness import ask, check_deadline, is_dead, needs_proof
 from pgmonkey_magic.pools.loop import on_pool_loop, submit
 from pgmonkey_magic.pools.stock import AsyncStockPool, ConnectFailed, stock_arguments
-from pgmonkey_magic.pools.sync_face import sync_face
+from pgmonkey_magic.pools.sync_face import SyncFace, sync_face
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -274,7 +274,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
 
     def lend(
         self,
-        work: Callable[[psycopg.Connection[Any]], T],
+        work: Callable[[SyncFace], T],
         terms: Terms,
         granted: Callable[[AsyncLease], None] = lambda _lease: None,
     ) -> T:
@@ -285,6 +285,16 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         if may_be_interrupted():
             return in_helper(lambda: self.lend(work, terms, granted)).result()
         lease = submit(self._lease_for(terms, threading.get_ident())).result()
+        return self.lend_on(lease, work, terms, granted)
+
+    def lend_on(
+        self,
+        lease: AsyncLease,
+        work: Callable[[SyncFace], T],
+        terms: Terms,
+        granted: Callable[[AsyncLease], None] = lambda _lease: None,
+    ) -> T:
+        """Do the same with a connection that was borrowed already."""
         trace = lease.conn.trace
         try:
             granted(lease)

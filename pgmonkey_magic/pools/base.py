@@ -25,7 +25,7 @@ from pgmonkey_magic.pools.connecting import connect_parameters, cure
 from pgmonkey_magic.pools.factory_state import Trace
 from pgmonkey_magic.pools.interrupts import in_helper
 from pgmonkey_magic.pools.lease import FOREIGN_PLAN, STALE_PLAN, Keep, Lease, has_foreign_plan, has_stale_plan
-from pgmonkey_magic.pools.ledger import Borrower, Ledger, Occupancy, Ticket
+from pgmonkey_magic.pools.ledger import Borrower, Holder, Ledger, Occupancy, Ticket
 from pgmonkey_magic.pools.liveness import is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, ConnectWatch
 
@@ -41,6 +41,9 @@ S = TypeVar("S", bound="SyncStockPool | AsyncStockPool")
 
 # To look up a member of an enumeration costs as much as a call, and every block asks for these.
 _IDLE, _INERROR, _NO_TRACE = TransactionStatus.IDLE, TransactionStatus.INERROR, Trace.NONE
+
+NOTICED_S = 0.02
+"""A wait of so many seconds is one."""
 
 # Kept where autoreload runs this file again.
 _pools: weakref.WeakSet[BasePool[Any]] = globals().get("_pools", weakref.WeakSet())
@@ -113,6 +116,11 @@ class BasePool(Generic[S]):
         """Whether its connections speak TLS; None before the first."""
         return self._watch.encrypted
 
+    @property
+    def connect_error(self) -> psycopg.Error | None:
+        """What the last attempt to connect ran into; None where it succeeded."""
+        return self._watch.error
+
     def retire(self, close: Callable[[], None]) -> None:
         """Have *close* called, in a thread of its own, as soon as nobody holds a connection or waits for one."""
         self._close_unused = close
@@ -137,6 +145,20 @@ class BasePool(Generic[S]):
         """Give the running pool other settings."""
         raise NotImplementedError
 
+    def cancel(self, lease: Any, *, timeout: float) -> None:
+        """Ask the server to cancel the statement that runs on the `conn` of a lease or ticket."""
+        raise NotImplementedError
+
+    def cancel_held(self, ticket: Ticket, *, timeout: float) -> bool:
+        """Cancel what a borrower has running; False where it has given its connection back meanwhile.
+
+        Raises psycopg.Error where the server does not take the request.
+        """
+        if not self.ledger.holds(ticket):
+            return False
+        self.cancel(ticket, timeout=timeout)
+        return True
+
     def undo(self) -> PoolSettings:
         """Go back to the settings before the last change; return them. Raises RequestError where there was none."""
         if not self._history:
@@ -150,6 +172,24 @@ class BasePool(Generic[S]):
         """Make the present settings those of the configuration, as when they have been saved; return it."""
         self.config = replace(self.config, **{self.section: self.settings})
         return self.config
+
+    def borrow_idle(self, holder: Holder, most: int) -> list[Lease[Any]]:
+        """Borrow at most so many connections that are idle now; never waits, and takes none while somebody else does.
+
+        Pair each with `lend_on` or `give_back`.
+        """
+        thread_id = threading.get_ident()
+        leases: list[Lease[Any]] = []
+        while len(leases) < most and (stock := self.pool) is not None and not self.ledger.waiting():
+            if (conn := stock.take_idle(self._is_fit)) is None:
+                break
+            leases.append(self._leased(conn, self.ledger.request(holder, thread_id), stock))
+        return leases
+
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether somebody has to wait for a connection, for longer than it takes to hand over one that is idle."""
+        return any(ticket.waited_s > NOTICED_S for ticket in self.ledger.waiting())
 
     def _retuned(self, settings: PoolSettings) -> PoolSettings:
         """Take the settings that need no waiting; return the former ones."""
@@ -189,8 +229,7 @@ class BasePool(Generic[S]):
             raise unavailable.self_deadlock(self)
 
     def _leased(self, conn: Any, ticket: Ticket, stock: Any) -> Lease[Any]:
-        # PgBouncer's number for a client is no process of the server.
-        self.ledger.grant(ticket, None if self.config.pgbouncer else conn.pgconn.backend_pid)
+        self.ledger.grant(ticket, conn)
         return Lease(conn, ticket, stock)
 
     def _ending(self, conn: Any) -> PQGen[None] | None:

@@ -130,10 +130,12 @@ class TracedConnection(psycopg.Connection[Any]):
     """A connection that knows whether its borrower may have left something on it, and when its server last answered.
 
     `heard_at` is in `time.monotonic()` seconds; of a new connection nothing has been heard until it is asked something.
+    `uses` counts its borrowers.
     """
 
     trace = _NONE
     heard_at = 0.0
+    uses = 0
 
     def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
         """Note what a conversation of the borrower's may leave behind, then hold it."""
@@ -153,6 +155,7 @@ class TracedAsyncConnection(psycopg.AsyncConnection[Any]):
 
     trace = _NONE
     heard_at = 0.0
+    uses = 0
 
     def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
         """Note what a conversation of the borrower's may leave behind, then hold it."""

@@ -78,6 +78,19 @@ class _Attempt:
     abandoned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A stock pool at one moment: its open connections, and those of them that are idle.
+
+    `size` also counts what is still to be opened; `pausing` counts the attempts that wait before they are repeated.
+    """
+
+    connections: list[Any]
+    idle: list[Any]
+    size: int
+    pausing: int
+
+
 class _SameFailure(psycopg.OperationalError):
     """An attempt that was not made, because another one has just failed; `__cause__` is how."""
 
@@ -203,6 +216,21 @@ class _Counting:
         self._nconns_min = len(self._pool)
         return closing, old
 
+    def counted(self) -> Counted:
+        """Return what is there at this moment; without the lock, because nobody shall wait for one who looks on."""
+        return Counted(self._open_ones(), list(self._pool), self._nconns, len(self._backing_off))
+
+    def _open_ones(self) -> list[Any]:
+        while True:
+            try:
+                return [conn for conn in self._known if not conn.closed]
+            except RuntimeError:
+                continue  # one was added meanwhile, and the walk begins anew
+
+    def is_outdated(self, conn: Any) -> bool:
+        """Tell whether a connection will be replaced when it comes back."""
+        return conn._created_at <= self._drained_at or conn._expire_at <= time.monotonic()  # noqa: SLF001
+
     def _taken_idle(self) -> list[Any]:
         idle = list(self._pool)
         self._pool.clear()
@@ -284,10 +312,12 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         self._resets = resets
         super().__init__(**arguments)
 
-    def take_idle(self) -> Any:
-        """Take an idle connection, if there is one; else None."""
+    def take_idle(self, is_fit: Callable[[Any], bool] | None = None) -> Any:
+        """Take an idle connection, if there is one, and one that is fit; else None."""
         with self._lock:
-            return self._taken() if self._pool and not self._closed else None
+            if not self._pool or self._closed or (is_fit is not None and not is_fit(self._pool[0])):
+                return None
+            return self._taken()
 
     def queue(self, timeout: float) -> Any:
         """Wait for a connection in the queue, which lets the pool grow; getconn without what ours do not need."""

@@ -289,6 +289,16 @@ class PGPool(BasePool[SyncStockPool]):
         lease = (
             terms.keep.lease if terms.keep and terms.keep.lease else self.borrow(terms.holder, timeout=terms.timeout)
         )
+        return self.lend_on(lease, work, terms, granted)
+
+    def lend_on(
+        self,
+        lease: SyncLease,
+        work: Callable[[TracedConnection], T],
+        terms: Terms,
+        granted: Callable[[SyncLease], None] = lambda _lease: None,
+    ) -> T:
+        """Do the same with a connection that was borrowed already."""
         trace = lease.conn.trace
         try:
             granted(lease)

@@ -5,6 +5,9 @@ from pgmonkey_magic.results.copy_text import copy_text
 from pgmonkey_magic.results.fast import Fetched, Wanted, fetch, suits
 from pgmonkey_magic.results.frame import Frame, Reader
 from pgmonkey_magic.results.output import CHOICES, DEFAULT, OPTIONS, Output
+from pgmonkey_magic.results.parts import Unsplit
+from pgmonkey_magic.results.pieces import Piece, Pieces, put_together
+from pgmonkey_magic.results.splitting import Split, split_query
 from pgmonkey_magic.results.wire import Answer, CopyEnd, CopyRefused, Parameters, query
 
 __all__ = [
@@ -19,10 +22,16 @@ __all__ = [
     "Frame",
     "Output",
     "Parameters",
+    "Piece",
+    "Pieces",
     "Reader",
+    "Split",
+    "Unsplit",
     "Wanted",
     "copy_text",
     "fetch",
+    "put_together",
     "query",
+    "split_query",
     "suits",
 ]

@@ -6,7 +6,7 @@ nothing is put together at the end. `column` gives the whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from pgmonkey_magic.results.batch import Shape
 from pgmonkey_magic.results.columns import Column
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import DTypeLike
 
     from pgmonkey_magic.results.batch import Cells
@@ -26,6 +28,10 @@ class Builder(Protocol):
 
     def append(self, cells: Cells) -> None:
         """Take the cells of one more batch. Raises DecodeError."""
+        ...
+
+    def extend(self, others: Sequence[Self]) -> None:
+        """Take what others of its kind have taken, one after the other."""
         ...
 
     def column(self, name: str, notes: list[str]) -> Column:
@@ -61,6 +67,11 @@ class Growing:
             self._array = larger
         return self._array[start : self.used]
 
+    def extend(self, others: Sequence[Growing]) -> None:
+        """Take what others hold, in one step."""
+        self._array = np.concatenate([self.whole(), *(other.whole() for other in others)])
+        self.used = len(self._array)
+
     def _generous(self) -> int:
         size = self._array.nbytes * (4 if self._array.nbytes < GENEROUS else 2)
         return (max(size, LARGE_PAGES) if size > LARGE_PAGES // 4 else size) // self._array.itemsize
@@ -77,16 +88,21 @@ class Marks:
 
     def __init__(self) -> None:
         self._marks: Growing | None = None
-        self._rows = 0
+        self.rows = 0
 
     def append(self, nulls: np.ndarray | None, rows: int) -> None:
         """Take the marks of *rows* more rows; None where none is NULL."""
         if nulls is not None and self._marks is None:
             self._marks = Growing(np.bool_)
-            self._marks.room(self._rows)[:] = False
-        self._rows += rows
+            self._marks.room(self.rows)[:] = False
+        self.rows += rows
         if self._marks is not None:
             self._marks.room(rows)[:] = False if nulls is None else nulls
+
+    def extend(self, others: Sequence[Marks]) -> None:
+        """Take what others hold."""
+        for other in others:
+            self.append(other.whole(), other.rows)
 
     def whole(self) -> np.ndarray | None:
         """Return the marks, None where no row is NULL."""
@@ -98,21 +114,26 @@ class Numbers:
 
     def __init__(self, wire: str) -> None:
         self.shape = Shape(np.dtype(wire), fixed=True)
-        self._values = Growing(self.shape.head.newbyteorder("="))
-        self._nulls = Marks()
+        self.values = Growing(self.shape.head.newbyteorder("="))
+        self.nulls = Marks()
         self._filler = np.nan if self.shape.head.kind == "f" else 0
 
     def append(self, cells: Cells) -> None:
         """Take a batch."""
-        room = self._values.room(len(cells))
+        room = self.values.room(len(cells))
         room[:] = cells.head
         if cells.nulls is not None:
             room[cells.nulls] = self._filler
-        self._nulls.append(cells.nulls, len(cells))
+        self.nulls.append(cells.nulls, len(cells))
+
+    def extend(self, others: Sequence[Self]) -> None:
+        """Take what others hold."""
+        self.values.extend([other.values for other in others])
+        self.nulls.extend([other.nulls for other in others])
 
     def column(self, name: str, notes: list[str]) -> Column:  # noqa: ARG002 - every number fits
         """Return the numbers."""
-        return Column(self._values.whole(), self._nulls.whole())
+        return Column(self.values.whole(), self.nulls.whole())
 
 
 class Booleans:
@@ -120,17 +141,22 @@ class Booleans:
 
     def __init__(self) -> None:
         self.shape = Shape(np.dtype("u1"), fixed=True)
-        self._values = Growing(np.bool_)
-        self._nulls = Marks()
+        self.values = Growing(np.bool_)
+        self.nulls = Marks()
 
     def append(self, cells: Cells) -> None:
         """Take a batch."""
-        room = self._values.room(len(cells))
+        room = self.values.room(len(cells))
         np.not_equal(cells.head, 0, out=room)
         if cells.nulls is not None:
             room[cells.nulls] = False
-        self._nulls.append(cells.nulls, len(cells))
+        self.nulls.append(cells.nulls, len(cells))
+
+    def extend(self, others: Sequence[Self]) -> None:
+        """Take what others hold."""
+        self.values.extend([other.values for other in others])
+        self.nulls.extend([other.nulls for other in others])
 
     def column(self, name: str, notes: list[str]) -> Column:  # noqa: ARG002 - every boolean fits
         """Return the booleans."""
-        return Column(self._values.whole(), self._nulls.whole())
+        return Column(self.values.whole(), self.nulls.whole())

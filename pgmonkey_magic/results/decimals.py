@@ -6,6 +6,7 @@ The values are kept as they came until the widest is known.
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,9 @@ from pgmonkey_magic.results.copy_format import PADDING
 from pgmonkey_magic.results.numerics import EXPONENTS, HEAD, MOST_DIGITS, NEGATIVE, as_decimal, check, texts
 from pgmonkey_magic.results.texts import Bytes
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 PIECE = 1 << 16
 """So many values are made decimals at once."""
 
@@ -27,15 +31,19 @@ class Decimals:
     shape = Shape(np.dtype("u1"), fixed=False)
 
     def __init__(self) -> None:
-        self._bytes = Bytes()
+        self.raw = Bytes()
 
     def append(self, cells: Cells) -> None:
         """Take a batch."""
-        self._bytes.append(cells)
+        self.raw.append(cells)
+
+    def extend(self, others: Sequence[Self]) -> None:
+        """Take what others hold."""
+        self.raw.extend([other.raw for other in others])
 
     def column(self, name: str, notes: list[str]) -> Column:
         """Return the decimals. Raises DecodeError."""
-        raws = self._bytes.array(pa.large_binary())
+        raws = self.raw.array(pa.large_binary())
         pieces = [raws.slice(start, PIECE) for start in range(0, len(raws), PIECE)]
         if (kind := _type(pieces)) is not None:
             with contextlib.suppress(pa.ArrowInvalid):

@@ -47,22 +47,32 @@ class Decoder:
         self._output = session.output
         self._make = [session.maker(oid) for oid in oids]
         self.rows = 0
-        self._builders = [make() for make in self._make]
-        self._layout = Layout([builder.shape for builder in self._builders])
+        self.builders = [make() for make in self._make]
+        self._layout = Layout([builder.shape for builder in self.builders])
         self.batch_bytes = FIXED_BATCH if all(shape.fixed for shape in self._layout.shapes) else OTHER_BATCH
 
     def take(self, buffer: bytes | memoryview, sizes: Sequence[int]) -> None:
         """Decode a batch of rows, whose bytes lie in *buffer* with PADDING behind. Raises DecodeError."""
         batch = Batch(buffer, sizes)
-        for builder, cells in zip(self._builders, batch.columns(self._layout), strict=True):
+        for builder, cells in zip(self.builders, batch.columns(self._layout), strict=True):
             builder.append(cells)
         self.rows += batch.rows
+
+    def extend(self, others: Sequence[Decoder]) -> None:
+        """Take what decoders of the same columns have taken, one after the other; they hold nothing afterwards.
+
+        Nothing is taken after it but by `extend`.
+        """
+        taken = [other.builders for other in others]
+        for builder in self.builders:
+            builder.extend([builders.pop(0) for builders in taken])  # so that no column is kept twice for long
+        self.rows += sum(other.rows for other in others)
 
     def frame(self) -> Frame:
         """Return what was taken so far, and begin anew. Raises DecodeError."""
         notes = list(self._header.notes)
-        builders, rows = self._builders, self.rows
-        self._builders, self.rows = [make() for make in self._make], 0
+        builders, rows = self.builders, self.rows
+        self.builders, self.rows = [make() for make in self._make], 0
         columns = [builder.column(name, notes) for builder, name in zip(builders, self._header.names, strict=True)]
         return assemble(self._header, columns, notes, rows, self._output)
 

@@ -14,10 +14,10 @@ import psycopg
 from psycopg.pq import DiagnosticField
 
 from pgmonkey_magic.results.copy_out import drain
-from pgmonkey_magic.results.describe import Description, copy_statement, describe
+from pgmonkey_magic.results.describe import Description, copy_statement, describe, notices_of
 from pgmonkey_magic.results.literals import with_literals
 from pgmonkey_magic.results.output import DEFAULT, Output
-from pgmonkey_magic.results.wire import Timed
+from pgmonkey_magic.results.wire import Timed, query
 from pgmonkey_magic.sql import Kind, split, tokens
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def suits(sql: str) -> bool:
     if not words or words[0] not in QUERIES or not (words[0] == "table" or "from" in words):
         return False
     outermost = _outermost(statement)
-    if not WRITES.isdisjoint(outermost):
-        return False  # WITH … INSERT is an INSERT, and its tag says so
+    if "into" in outermost or not WRITES.isdisjoint(outermost):
+        return False  # SELECT INTO makes a table; WITH … INSERT is an INSERT, and its tag says so
     limits = [after for word, after in pairwise(outermost) if word == "limit" and after.isdecimal()]
     return not limits or int(limits[-1]) > FEW
 
@@ -174,28 +174,22 @@ def fetch(
     connection is usable after each, unless it is lost.
     """
     sent_at = time.monotonic()
-    encoding = conn.info.encoding
-    statement = only_statement(sql)
-    types = parameters.types if parameters is not None else ()
-    description = yield from describe(conn.pgconn, statement.encode(encoding), opening, types)
-    if description is None or not _can_be_copied(statement, description, parameters, wanted.limit):
+    source = yield from asked(conn, sql, parameters, opening, limited=wanted.limit is not None)
+    if source is None:
         return None
-    literal = statement
-    if parameters is not None:
-        literal = with_literals(conn, statement, parameters, description.parameters)
-        if literal is None:
-            return None
+    description = source.description
     # Here, not above: loading the extension must not wait for pandas and Arrow.
     from pgmonkey_magic.results.decoding import Decoder, Session  # noqa: PLC0415
 
     sink = _Sink(Decoder(description.names, description.oids, Session.of(conn, wanted.output)), wanted)
     one_more = None if wanted.limit is None else wanted.limit + 1
-    copy, before = copy_statement(literal.encode(encoding), description, one_more)
+    copy, before = copy_statement(source.text.encode(conn.info.encoding), description, one_more)
     try:
-        drained = yield from drain(conn.pgconn, copy, sink)
+        with notices_of(conn.pgconn, description.notices):
+            drained = yield from drain(conn.pgconn, copy, sink)
         sink.end()
     except psycopg.Error as error:
-        raise _moved(error, before if literal == statement else None) from error
+        raise _moved(error, before if source.is_as_written else None) from error
     return Fetched(
         names=description.names,
         oids=description.oids,
@@ -209,11 +203,38 @@ def fetch(
     )
 
 
-def _can_be_copied(statement: str, description: Description, parameters: Parameters | None, limit: int | None) -> bool:
-    if parameters is None and description.parameters:
-        return False  # the ordinary way says that there is no parameter $1
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A query that can be copied: its text, with literals in place of parameters, and its columns."""
+
+    text: str
+    is_as_written: bool
+    description: Description
+
+
+def asked(
+    conn: Connection, sql: str, parameters: Parameters | None, opening: str, *, limited: bool = False
+) -> PQGen[Source | None]:
+    """Run *opening* and ask what one query returns; None where it has to go the ordinary way, as in `fetch`."""
+    statement = only_statement(sql)
+    if parameters is None and any(token.kind is Kind.POSITION for token in tokens(statement)):
+        # The question would have the server infer a type for it; the ordinary way says that there is no parameter $1.
+        if opening:
+            yield from query(conn.pgconn, opening.encode())
+        return None
+    types = parameters.types if parameters is not None else ()
+    description = yield from describe(conn.pgconn, statement.encode(conn.info.encoding), opening, types)
+    if description is None or not _can_be_copied(statement, description, limited=limited):
+        return None
+    if parameters is None:
+        return Source(statement, True, description)
+    text = with_literals(conn, statement, parameters, description.parameters)
+    return None if text is None else Source(text, text == statement, description)
+
+
+def _can_be_copied(statement: str, description: Description, *, limited: bool) -> bool:
     # WITH that changes data must stand at the top.
-    is_wrapped = limit is not None or not description.is_binary
+    is_wrapped = limited or not description.is_binary
     return not is_wrapped or WRITES.isdisjoint(_words(statement))
 
 

@@ -8,7 +8,7 @@ server's text.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
@@ -51,6 +51,10 @@ class Frame:
         """Return so many rows from *start* on, as a frame of their own."""
         data = self.data[start : start + rows]
         return Frame(data.reset_index(drop=True) if hasattr(data, "reset_index") else data, self.notes)
+
+    def noted(self, *notes: str) -> Frame:
+        """Return the same with further notes before its own."""
+        return replace(self, notes=(*notes, *self.notes))
 
     def first(self, rows: int, why: str) -> Frame:
         """Return the first *rows* of a longer frame, with a note that says why there are no more."""

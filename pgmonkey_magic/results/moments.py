@@ -8,7 +8,7 @@ whole column becomes objects, and that value the server's text, which is written
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from pgmonkey_magic.results.columns import DATE, INTERVAL, NAT, TIMESTAMP, Colum
 from pgmonkey_magic.results.frame import odd_values
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pgmonkey_magic.results.batch import Cells
 
 DAY = 86_400_000_000
@@ -44,14 +46,14 @@ class Moments:
         # Within two days of the edges of Python's calendar the zone decides, value by value.
         self._first, self._last = (_FIRST + margin) * day, (_LAST + 1 - margin) * day - 1
         self._scale, self._offset = (86_400, EPOCH_DAYS * 86_400) if oid == DATE else (1, EPOCH_DAYS * DAY)
-        self._values = Growing(np.int64)
-        self._nulls = 0
-        self._odd: dict[int, int] = {}
+        self.values = Growing(np.int64)
+        self.nulls = 0
+        self.odd: dict[int, int] = {}
 
     def append(self, cells: Cells) -> None:
         """Take a batch."""
-        start = self._values.used
-        room = self._values.room(len(cells))
+        start = self.values.used
+        room = self.values.room(len(cells))
         room[:] = cells.head
         nulls = cells.nulls
         if nulls is not None:
@@ -59,7 +61,7 @@ class Moments:
         if len(room) and (room.min() < self._first or room.max() > self._last):
             outside = (room < self._first) | (room > self._last)
             rows = np.flatnonzero(outside)
-            self._odd.update(zip((rows + start).tolist(), room[rows].tolist(), strict=True))
+            self.odd.update(zip((rows + start).tolist(), room[rows].tolist(), strict=True))
             room[rows] = 0
             nulls = outside if nulls is None else nulls | outside
         if self._scale != 1:
@@ -68,12 +70,20 @@ class Moments:
         if nulls is not None:
             room[nulls] = NAT
 
+    def extend(self, others: Sequence[Self]) -> None:
+        """Take what others hold."""
+        start = self.values.used
+        for other in others:
+            self.odd |= {row + start: number for row, number in other.odd.items()}
+            start += other.values.used
+        self.values.extend([other.values for other in others])
+
     def column(self, name: str, notes: list[str]) -> Column:
         """Return datetime64[s] for dates, datetime64[us] for the others."""
-        values = self._values.whole()
-        infinite = sum(number in self._infinities for number in self._odd.values())
+        values = self.values.whole()
+        infinite = sum(number in self._infinities for number in self.odd.values())
         texts: dict[int, str] = {}
-        for row, number in self._odd.items():
+        for row, number in self.odd.items():
             if number in self._infinities:
                 continue
             value = self._value(number)
@@ -116,23 +126,30 @@ class Intervals:
     shape = Shape(np.dtype([("us", ">i8"), ("days", ">i4"), ("months", ">i4")]), fixed=True)
 
     def __init__(self) -> None:
-        self._parts = Growing(self.shape.head.newbyteorder("="))
-        self._rows = 0
-        self._nulls: list[np.ndarray] = []
+        self.parts = Growing(self.shape.head.newbyteorder("="))
+        self.rows = 0
+        self.nulls: list[np.ndarray] = []
 
     def append(self, cells: Cells) -> None:
         """Take a batch."""
-        room = self._parts.room(len(cells))
+        room = self.parts.room(len(cells))
         room[:] = cells.head
         if cells.nulls is not None:
             room[cells.nulls] = np.zeros((), room.dtype)
-            self._nulls.append(np.flatnonzero(cells.nulls) + self._rows)
-        self._rows += len(cells)
+            self.nulls.append(np.flatnonzero(cells.nulls) + self.rows)
+        self.rows += len(cells)
+
+    def extend(self, others: Sequence[Self]) -> None:
+        """Take what others hold."""
+        self.parts.extend([other.parts for other in others])
+        for other in others:
+            self.nulls += [rows + self.rows for rows in other.nulls]
+            self.rows += other.rows
 
     def column(self, name: str, notes: list[str]) -> Column:
         """Return timedelta64[us], the server's text where a value has months or is too long for it."""
-        parts = self._parts.whole()
-        nulls = np.concatenate([*self._nulls, np.empty(0, np.int64)])
+        parts = self.parts.whole()
+        nulls = np.concatenate([*self.nulls, np.empty(0, np.int64)])
         limit = np.iinfo(np.int64).max // DAY // 2
         days, us = parts["days"].astype(np.int64), parts["us"]
         if not (parts["months"].any() or (np.abs(days) > limit).any() or (np.abs(us // 2) > limit * DAY // 2).any()):

@@ -12,7 +12,7 @@ text through Arrow's parser, which rounds correctly too, and the few beyond any 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,9 @@ from pgmonkey_magic.results.builders import Growing, Marks
 from pgmonkey_magic.results.columns import NUMERIC, Column, from_values
 from pgmonkey_magic.results.copy_format import DecodeError
 from pgmonkey_magic.results.frame import odd_values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BASE = 10_000
 HEAD = np.dtype([("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">u2"), ("digits", ">i2", 4)])
@@ -50,31 +53,40 @@ class Floats:
     shape = Shape(HEAD, fixed=False)
 
     def __init__(self) -> None:
-        self._values = Growing(np.float64)
-        self._nulls = Marks()
-        self._beyond: dict[int, str] = {}
+        self.values = Growing(np.float64)
+        self.nulls = Marks()
+        self.beyond: dict[int, str] = {}
 
     def append(self, cells: Cells) -> None:
         """Take a batch. Raises DecodeError."""
-        start = self._values.used
-        room = self._values.room(len(cells))
+        start = self.values.used
+        room = self.values.room(len(cells))
         room[:] = floats(cells)
-        self._nulls.append(cells.nulls, len(cells))
+        self.nulls.append(cells.nulls, len(cells))
         if np.isinf(room).any():
             beyond = np.isinf(room) & (cells.head["sign"] <= NEGATIVE)
             texts = map(_text, _raws(only(cells, beyond)))
-            self._beyond.update(zip((np.flatnonzero(beyond) + start).tolist(), texts, strict=True))
+            self.beyond.update(zip((np.flatnonzero(beyond) + start).tolist(), texts, strict=True))
+
+    def extend(self, others: Sequence[Self]) -> None:
+        """Take what others hold."""
+        start = self.values.used
+        for other in others:
+            self.beyond |= {row + start: text for row, text in other.beyond.items()}
+            start += other.values.used
+        self.values.extend([other.values for other in others])
+        self.nulls.extend([other.nulls for other in others])
 
     def column(self, name: str, notes: list[str]) -> Column:
         """Return the floats."""
-        values, nulls = self._values.whole(), self._nulls.whole()
-        if not self._beyond:
+        values, nulls = self.values.whole(), self.nulls.whole()
+        if not self.beyond:
             return Column(values, nulls)
-        notes += odd_values(name, 0, len(self._beyond))
+        notes += odd_values(name, 0, len(self.beyond))
         objects: list[Any] = values.tolist()
         for row in np.flatnonzero(nulls).tolist() if nulls is not None else ():
             objects[row] = None
-        for row, text in self._beyond.items():
+        for row, text in self.beyond.items():
             objects[row] = text
         return from_values(NUMERIC, objects, name, notes)
 

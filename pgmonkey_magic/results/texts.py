@@ -7,7 +7,7 @@ are start, end, start, end, … over the batch is a cell, what lies between are 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from pgmonkey_magic.results.copy_format import DecodeError
 from pgmonkey_magic.results.frame import REFUSALS, load_one_by_one
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pgmonkey_magic.results.batch import Cells
 
@@ -47,28 +47,37 @@ class Bytes:
     """Byte strings that are kept one after the other, with their ends and NULLs: Arrow's layout."""
 
     def __init__(self) -> None:
-        self._content = Growing(np.uint8)
-        self._ends = Growing(np.int64)
-        self._nulls = Marks()
+        self.content = Growing(np.uint8)
+        self.ends = Growing(np.int64)
+        self.nulls = Marks()
 
     def append(self, cells: Cells) -> np.ndarray:
         """Take the cells of a batch; return their content."""
         content = packed(cells)
-        start = self._content.used
-        self._content.room(len(content))[:] = content
-        ends = self._ends.room(len(cells))
+        start = self.content.used
+        self.content.room(len(content))[:] = content
+        ends = self.ends.room(len(cells))
         np.cumsum(cells.lengths, out=ends)
         ends += start
-        self._nulls.append(cells.nulls, len(cells))
+        self.nulls.append(cells.nulls, len(cells))
         return content
+
+    def extend(self, others: Sequence[Bytes]) -> None:
+        """Take what others hold."""
+        start = self.content.used
+        for other in others:
+            self.ends.room(other.ends.used)[:] = other.ends.whole() + start
+            start += other.content.used
+        self.content.extend([other.content for other in others])
+        self.nulls.extend([other.nulls for other in others])
 
     def array(self, kind: pa.DataType) -> pa.Array:
         """Return the whole as Arrow's large_string or large_binary."""
-        count = self._ends.used
-        offsets = np.concatenate((np.zeros(1, np.int64), self._ends.whole()))
-        nulls = self._nulls.whole()
+        count = self.ends.used
+        offsets = np.concatenate((np.zeros(1, np.int64), self.ends.whole()))
+        nulls = self.nulls.whole()
         valid = None if nulls is None else pa.py_buffer(np.packbits(~nulls, bitorder="little"))
-        return pa.Array.from_buffers(kind, count, [valid, pa.py_buffer(offsets), pa.py_buffer(self._content.whole())])
+        return pa.Array.from_buffers(kind, count, [valid, pa.py_buffer(offsets), pa.py_buffer(self.content.whole())])
 
 
 class Texts:
@@ -77,17 +86,23 @@ class Texts:
     shape = ANY
 
     def __init__(self) -> None:
-        self._bytes = Bytes()
+        self.raw = Bytes()
+        self.others: list[Bytes] = []
 
     def append(self, cells: Cells) -> None:
         """Take a batch. Raises DecodeError for what is not UTF-8."""
-        content = self._bytes.append(cells)
+        content = self.raw.append(cells)
         if len(content) and content.max() >= 0x80:
             _check_utf8(content, cells.lengths)
 
+    def extend(self, others: Sequence[Self]) -> None:
+        """Take what others hold; it stays where it is, as chunks of Arrow's. Nothing is appended afterwards."""
+        for other in others:
+            self.others += [other.raw, *other.others]
+
     def column(self, name: str, notes: list[str]) -> Column:  # noqa: ARG002 - all text fits
         """Return the strings."""
-        return Column(pa.chunked_array([self._bytes.array(pa.large_string())]))
+        return Column(pa.chunked_array([each.array(pa.large_string()) for each in (self.raw, *self.others)]))
 
 
 def _check_utf8(content: np.ndarray, lengths: np.ndarray) -> None:
@@ -118,7 +133,7 @@ class Loaded:
         self._load = load
         self._text = text
         self._size = size
-        self._bytes = Bytes()
+        self.raw = Bytes()
 
     def append(self, cells: Cells) -> None:
         """Take a batch; the values are made later, when the connection has gone back. Raises DecodeError."""
@@ -126,7 +141,11 @@ class Loaded:
             right = cells.lengths == self._size
             if not (right if cells.nulls is None else right | cells.nulls).all():
                 raise DecodeError(f"a cell of the server's answer has not the {self._size} bytes of its type")
-        self._bytes.append(cells)
+        self.raw.append(cells)
+
+    def extend(self, others: Sequence[Self]) -> None:
+        """Take what others hold."""
+        self.raw.extend([other.raw for other in others])
 
     def column(self, name: str, notes: list[str]) -> Column:
         """Return the values as objects, or as text where all are."""
@@ -134,7 +153,7 @@ class Loaded:
 
     def values(self, name: str, notes: list[str]) -> list[Any]:
         """Return the values, None for NULL. Raises DecodeError."""
-        raws = self._bytes.array(pa.large_binary()).to_pylist()
+        raws = self.raw.array(pa.large_binary()).to_pylist()
         load = self._load
         try:
             with contextlib.suppress(*REFUSALS):

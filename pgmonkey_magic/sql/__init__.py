@@ -2,6 +2,7 @@
 
 from pgmonkey_magic.sql.kinds import CopyFrom, copy_from, only_reads
 from pgmonkey_magic.sql.lexer import Kind, Token, tokens
+from pgmonkey_magic.sql.one_table import OneTable, one_table, quoted
 from pgmonkey_magic.sql.parameters import Form, Parameter, find_parameters
 from pgmonkey_magic.sql.statements import Statement, split
 
@@ -9,12 +10,15 @@ __all__ = [
     "CopyFrom",
     "Form",
     "Kind",
+    "OneTable",
     "Parameter",
     "Statement",
     "Token",
     "copy_from",
     "find_parameters",
+    "one_table",
     "only_reads",
+    "quoted",
     "split",
     "tokens",
 ]

@@ -2,7 +2,8 @@
 
 The short form is a corpus of our own. `pytest -m long -s tests/integration/test_corpus.py` takes PostgreSQL's
 regression tests and more random texts; each test prints its figures. What a client sends and hears is written down by
-fix_recorder.
+fix_recorder. Each cell runs twice: with its queries sent as they are, and as it really runs, with its queries copied;
+fix_corpus tells how that is compared.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import random
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, nullcontext
 from itertools import zip_longest
 from pathlib import Path
@@ -19,7 +20,18 @@ from typing import Any
 
 import pytest
 import yaml
-from fix_corpus import CORPUS, TIDIED_BY_IPYTHON, Cell, cells_of, own
+from fix_corpus import (
+    CORPUS,
+    TIDIED_BY_IPYTHON,
+    Cell,
+    as_if_not_copied,
+    cells_of,
+    content,
+    counted,
+    in_bytes,
+    ordinary_way,
+    own,
+)
 from fix_figures import Tell
 from fix_notebook import Shell
 from fix_recorder import Exchange, Outcome, Recorder, psql
@@ -59,10 +71,15 @@ def recorder(server: Server) -> Iterator[Recorder]:
 # -- our own corpus -------------------------------------------------------------------------------------------
 
 
+POOLS = {"cell": "pool", "line": "async_pool"}
+"""A cell over one kind of pool; the same as a line, where it is one, over the other."""
+
+
 @pytest.fixture
 def databases(server: Server) -> Iterator[dict[str, str]]:
-    """The names of three new databases, one for each way to run SQL, so that all find the same."""
-    names = {way: f"{way}_{uuid.uuid4().hex[:8]}" for way in ("psql", "cell", "line")}
+    """The names of new databases, one for each way to run SQL, so that all find the same."""
+    ways = ("psql", *POOLS, *(f"ordinary_{way}" for way in POOLS))
+    names = {way: f"{way}_{uuid.uuid4().hex[:8]}" for way in ways}
     for name in names.values():
         server.query(f"CREATE DATABASE {name} TEMPLATE template0")
     yield names
@@ -77,35 +94,37 @@ def through_psql(recorder: Recorder, database: str, cell: Cell, *, in_charge: bo
     return said if in_charge else [e for e in said[1:] if e.text not in (b"COMMIT", b"ROLLBACK")]
 
 
-def through_magic(shell: Shell, recorder: Recorder, magic: str, cell: Cell) -> tuple[list[Exchange], Any]:
+def through_magic(
+    shell: Shell, recorder: Recorder, magic: str, database: str, cell: Cell
+) -> tuple[list[Exchange], Any]:
     """Return what a cell or line says and hears, and its value or its error."""
-    is_cell = magic.startswith("%%")
     recorder.take()
     try:
-        shell.run(f"{magic}{cell.sql}")
+        shell.run(magic.format(f"-c {database} {cell.options}".strip()) + cell.sql)
         value = shell["_pg"]
     except SQLError as error:
         value = error
         if "is aborted" in error.detail[-1]:  # psql leaves, a notebook stays in its transaction
-            shell.run(f"{magic.partition(chr(10))[0].replace('%%', '%')} ROLLBACK")
-    said, rest = own(recorder.take(), cell.sql)
-    if len(said) == 1:
+            shell.run(f"%pgmonkey -c {database} ROLLBACK")
+    said, rest = own(as_if_not_copied(recorder.take()), cell.sql)
+    if len(said) == 1 and not said[0].parsed:
+        is_cell = magic.startswith("%%")
         assert said[0].text.decode() in (cell.sql.strip(), cell.sql.removesuffix("\n") + "\n")[is_cell:]
     if not isinstance(value, SQLError):
         assert all(token.is_blank or token.kind is Kind.SEMICOLON for token in tokens(rest)), f"not sent: {rest!r}"
     return said, value
 
 
-def heard(exchanges: list[Exchange]) -> list[tuple[Any, ...]]:
+def heard(exchanges: list[Exchange], *, rows: Callable[[Outcome], Any]) -> list[tuple[Any, ...]]:
     """Return all answers in a form to compare. Where an error stands is left out: psql sends statements one by one."""
     outcomes = [outcome for exchange in exchanges for outcome in exchange.outcomes if outcome.tag or outcome.error]
-    answers = [(o.columns, o.rows, o.tag, o.error and (o.error[0], message(o.error[1]))) for o in outcomes]
+    answers = [(rows(o), o.tag, o.error and (o.error[0], message(o.error[1]))) for o in outcomes]
     return [*answers, ("notices", *(notice for exchange in exchanges for notice in exchange.notices))]
 
 
-def assert_same(cell: Cell, said: list[Exchange], spoken: list[Exchange]) -> None:
-    """Check that the cell was answered as psql was."""
-    mine, theirs = heard(said), heard(spoken)
+def assert_same(cell: Cell, said: list[Exchange], spoken: list[Exchange], rows: Callable[[Outcome], Any]) -> None:
+    """Check that the cell was answered as psql was, as far as *rows* tells of the rows."""
+    mine, theirs = heard(said, rows=rows), heard(spoken, rows=rows)
     if len(spoken) > 1 and spoken[-1].outcomes[-1].error and spoken[-1].outcomes[-1].error[0] == "42601":
         # The server parses a text as a whole before it runs any of it; psql sends statements one by one.
         mine, theirs = mine[-2:-1], theirs[-2:-1]
@@ -167,23 +186,30 @@ def test_the_body_of_a_cell_is_left_alone(cell: Cell, connected: Shell) -> None:
         assert connected.run(f"%%pgmonkey\n{cell.sql}").iat[0, 0] == cell.sql.split("'")[1]
 
 
-@pytest.mark.parametrize("name", ["lines", *sorted(path.stem for path in CORPUS.glob("*.sql"))])
+@pytest.mark.parametrize("name", ["lines", "copied", *sorted(path.stem for path in CORPUS.glob("*.sql"))])
 def test_each_cell_and_line_is_answered_as_psql_is(
     name: str, shell: Shell, recorder: Recorder, databases: dict[str, str], tmp_path: Path, tell: Tell
 ) -> None:
     in_charge = name in ("transactions", "maintenance")
-    connect(shell, recorder, tmp_path / "cell.yaml", databases["cell"], "pool")
-    connect(shell, recorder, tmp_path / "line.yaml", databases["line"], "async_pool")
+    for way, kind in POOLS.items():
+        for database in (databases[way], databases[f"ordinary_{way}"]):
+            connect(shell, recorder, tmp_path / f"{database}.yaml", database, kind)
     figures: Counter[str] = Counter()
     for cell in cells_of(name):
         spoken = through_psql(recorder, databases["psql"], cell, in_charge=in_charge)
         # IPython takes a line that ends in a question mark for a question to itself.
         is_line = len(cell.sql.splitlines()) == 1 and not cell.sql.endswith("?")
-        for way, magic in (("cell", "%%pgmonkey"), ("line", "%pgmonkey" if is_line else "%%pgmonkey")):
-            head = " ".join(filter(None, [magic, "-c", databases[way], cell.options]))
-            said, value = through_magic(shell, recorder, head + ("\n" if magic.startswith("%%") else " "), cell)
-            assert_same(cell, said, spoken)
+        for way in POOLS:
+            magic = "%pgmonkey {} " if way == "line" and is_line else "%%pgmonkey {}\n"
+            with ordinary_way():
+                said, ordinary = through_magic(shell, recorder, magic, databases[f"ordinary_{way}"], cell)
+            assert_same(cell, said, spoken, in_bytes)
+            assert_shows(ordinary, said)
+            said, value = through_magic(shell, recorder, magic, databases[way], cell)
+            assert_same(cell, said, spoken, counted)
             assert_shows(value, said)
+            assert content(value) == content(ordinary), cell.sql
+            figures["by COPY"] += sum(bool(exchange.parsed) for exchange in said)
         figures.update({"statements": len(spoken), "as cell": len(spoken), "as line": len(spoken) * is_line})
         figures.update(kind_of(outcome) for exchange in spoken for outcome in exchange.outcomes)
     tell(cells=len(cells_of(name)), **figures)
@@ -235,20 +261,20 @@ SETTINGS = {
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_postgresqls_own_sql_is_answered_as_by_psql(tell: Tell) -> None:
-    """One server for each of three runs: psql, psql again to see what is the same each time, and cells."""
+    """One server for each of four runs: psql, psql again to see what is the same each time, and cells, in both ways."""
     with postgresql_source() as (source, results), ExitStack() as stack:
-        clusters = [stack.enter_context(Cluster(settings=SETTINGS)) for _ in range(3)]
+        clusters = [stack.enter_context(Cluster(settings=SETTINGS)) for _ in range(4)]
         recorders = [stack.enter_context(Recorder(f"{c.socket_dir}/.s.PGSQL.{c.port}")) for c in clusters]
         for recorder in recorders:
             like_pg_regress(recorder)
         stack.enter_context(numbers_used_up(recorders[1]))
-        comparison = Comparison(recorders[2])
+        comparison = Comparison(*recorders[2:])
         for name in schedule(source / "src/test/regress"):
             first, second = (run_by_psql(recorder, source, results, name) for recorder in recorders[:2])
             comparison.file(name, first, second, recorders[0].logins)
         comparison.close()
     for name, text, ours, theirs in comparison.different:
-        print(f"\n{name}: {text.decode(errors='replace')}\n  ours: {ours}\n  psql: {theirs}")
+        print(f"\n{name}: {text.decode(errors='replace')}\n  is: {ours}\n  expected: {theirs}")
     tell(**comparison.figures, different=len(comparison.different))
     assert not comparison.different
 

@@ -143,6 +143,7 @@ def test_an_error_that_only_the_copy_meets_points_into_the_statement_too(
         "SELECT 1 AS n INTO TEMP made FROM pg_am",
         "WITH w AS (INSERT INTO {t} VALUES (1) RETURNING n) SELECT ARRAY[n] FROM w",
         "SELECT $1::int FROM pg_am",
+        "SELECT $1 IS NULL, nowhere FROM pg_am",
         "SELECT 1 FROM pg_am) TO STDOUT; INSERT INTO {t} VALUES (1); COPY (SELECT 1",
     ],
 )
@@ -151,6 +152,22 @@ def test_what_cannot_be_copied_is_left_to_the_ordinary_way(driver: Driver, table
     assert driver.conn.pgconn.transaction_status == TransactionStatus.INTRANS
     driver.query("ROLLBACK")
     assert driver.query(f"SELECT count(*) FROM {table}").results[0].get_value(0, 0) == b"0"
+
+
+@pytest.mark.parametrize("columns", ["1", "'{1}'::int[]"])
+def test_a_notice_is_told_as_often_as_it_is_sent_on_the_ordinary_way(driver: Driver, columns: str) -> None:
+    told: list[str | None] = []
+    driver.conn.add_notice_handler(lambda diag: told.append(diag.message_primary))
+    name = "n" * 70
+    truncated = f'identifier "{name}" will be truncated to "{name[:63]}"'
+    say = f"EXECUTE 'SELECT 1 AS {name}'; RAISE NOTICE 'hello'; RETURN 1"
+    driver.query(f"CREATE FUNCTION pg_temp.say() RETURNS int LANGUAGE plpgsql AS $$BEGIN {say}; END$$")
+    driver.fetch(f"SELECT {columns} AS {name}, pg_temp.say() FROM generate_series(1, 2)", opening="BEGIN")
+    assert told == [truncated, *[truncated, "hello"] * 2]
+    told.clear()
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        driver.fetch(f"SELECT nowhere AS {name} FROM pg_am")
+    assert told == [truncated]
 
 
 def test_a_query_that_changes_data_runs_once(driver: Driver, table: str) -> None:
@@ -182,6 +199,7 @@ def test_a_query_that_changes_data_runs_once(driver: Driver, table: str) -> None
         ("SELECT * FROM t LIMIT ALL", True),
         ("WITH s AS (SELECT * FROM t) INSERT INTO u SELECT * FROM s RETURNING *", False),
         ("WITH s AS (DELETE FROM t RETURNING *) SELECT * FROM s", True),
+        ("SELECT * INTO u FROM t", False),
         ("SELECT * FROM t; -- the end", True),
         ("SELECT * FROM t; SELECT * FROM u", False),
         ("SELECT * FROM t LIMIT 5 * 1000", False),

@@ -19,10 +19,10 @@ FLOORS = {
     "cells": 3,
     "completion": 3,
     "tuning": 3,
-    "notebook": 4,
     "panels": 4,
-    "cli": 4,
-    "__main__": 5,
+    "notebook": 5,
+    "cli": 5,
+    "__main__": 6,
 }
 ONLY_IN = {
     "IPython": {"notebook", "__init__"},
