@@ -1,4 +1,4 @@
-"""What a client really sends to PostgreSQL and what it is answered, heard on the wire; and psql, the oracle of SQL.
+"""What a client really sends to PostgreSQL and what it is answered, heard on the wire.
 
 A Recorder stands between a client and the server on a Unix socket and writes down each statement string with its
 results as the server's bytes. psql and a cell are compared by what was written down, so no output format and no
@@ -9,21 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import shutil
 import socket
 import struct
-import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-
-from psycopg.conninfo import make_conninfo
-
-from pgmonkey_magic.demo.binaries import find_binaries
 
 PORT = 5432
 CANCEL = 80877102
@@ -252,29 +245,3 @@ def _columns(body: bytes) -> tuple[str, ...]:
 
 def _fields(body: bytes) -> dict[str, str]:
     return {chr(part[0]): part[1:].decode(errors="replace") for part in body.split(b"\0") if part}
-
-
-def psql(
-    recorder: Recorder,
-    *arguments: str | Path,
-    script: bytes = b"",
-    environment: Mapping[str, str] | None = None,
-    application_name: str = "psql",
-    **settings: str,
-) -> list[Exchange]:
-    """Run psql through the recorder and return what it said and heard.
-
-    *script* is its standard input, *environment* is added to its own, *settings* replace connection settings.
-    """
-    recorder.take()
-    conninfo = make_conninfo(**recorder.settings(application_name=application_name, **settings))
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    subprocess.run(
-        [find_binaries() / "psql", "-X", "-q", "-o", os.devnull, "-d", conninfo, *arguments],
-        input=script,
-        env={**inherited, "PGCLIENTENCODING": "UTF8", **(environment or {})},
-        capture_output=True,
-        timeout=600,
-    )
-    said = recorder.take()  # a pool's connection may have been cleaned meanwhile
-    return [e for e in said if recorder.logins[e.line].get("application_name") == application_name]

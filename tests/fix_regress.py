@@ -24,98 +24,18 @@ from typing import Any
 import psycopg
 import pytest
 from fix_corpus import as_if_not_copied, content, counted, in_bytes, ordinary_way, own
-from fix_recorder import Exchange, Outcome, Recorder, psql
+from fix_psql import LOOKS, psql
+from fix_recorder import Exchange, Outcome, Recorder
 from psycopg import generators, waiting
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from pgmonkey_magic import SQLError
 from pgmonkey_magic.cells import Job, Request
 from pgmonkey_magic.demo.binaries import find_binaries
-from pgmonkey_magic.sql import Kind, find_parameters, split, tokens
+from pgmonkey_magic.sql import find_parameters, split
 
 PSQL_ONLY = ("psql", "psql_crosstab", "psql_pipeline")
 """They test psql's own files, pipelines and layouts, of which no SQL that is sent tells anything."""
-
-
-# -- psql's files -----------------------------------------------------------------------------------------------------
-
-SENDS = re.compile(r"\\(?:g|gx|gset|gexec|gdesc|crosstabview|watch|bind|bind_named|parse|sendpipeline)\b")
-LOOKS = re.compile(rb"(?m)^\s*\\(?:d|l|z|s[fv]|lo_|i(?!f)|w|o\b|qecho|errverbose|!|cd|password|h|\?).*$")
-"""Commands that look at the catalogue, at files or at nothing: what they send is psql's own, not the file's."""
-LEAD = re.compile(r"(?:[ \t\r\n\f\v]|--[^\n\r]*)*")
-
-
-def plain(text: str) -> str:
-    """Return a file for psql as SQL alone: without COPY's data and backslash commands.
-
-    A command that sends what stands before it becomes a semicolon, as `\\;` does.
-    """
-    rest, parts = _without_data(text), []
-    while True:
-        for token in tokens(rest):
-            if token.kind is Kind.OTHER and token.text == "\\":
-                break
-            parts.append(token.text)
-        else:
-            return "".join(parts)
-        if rest.startswith("\\;", token.start):
-            rest = rest[token.start + 1 :]
-            continue
-        parts.append(";" if SENDS.match(rest, token.start) else "")
-        rest = rest[token.start :].partition("\n")[2]
-        parts.append("\n")
-
-
-def _without_data(text: str) -> str:
-    lines: list[str] = []
-    for line in text.split("\n"):
-        if line != "\\.":
-            lines.append(line)
-        else:
-            start = next((i for i in reversed(range(len(lines))) if re.search(r"(?i)\bfrom\s+stdin\b", lines[i])), None)
-            if start is not None:
-                del lines[start + 1 :]
-    return "\n".join(lines)
-
-
-def normal(statement: str) -> str:
-    """Return a statement without what psql drops: comments and blanks before it, empty lines, the semicolon."""
-    return re.sub(r"\n\n+", "\n", statement[LEAD.match(statement).end() :]).strip("; \t\r\n\f\v")
-
-
-OF_PSQL = {
-    "USER": "postgres",
-    "DBNAME": "postgres",
-    "LAST_ERROR_MESSAGE": "",
-    "ERROR": "false",
-    "SQLSTATE": "00000",
-    "ROW_COUNT": "0",
-}
-"""Variables that psql sets itself, with what they hold as long as nothing fails."""
-
-
-def variables(text: str) -> dict[str, str]:
-    """Return the psql variables that a file sets, each with a value of our own.
-
-    Those that steer psql itself, in capitals, are left out.
-    """
-    names = set(re.findall(r"\\(?:set|getenv)\s+(\w+)", text))
-    for prefix in set(re.findall(r"\\gset(?:[ \t]+(\w+))?", text)):
-        names |= {prefix + column for column in re.findall(r"[a-z_]\w*", text)}
-    return {name: f"v_{name}" for name in sorted(names) if not name.isupper()}
-
-
-def substituted(sql: str, values: dict[str, str]) -> str:
-    """Do with the parameters of *sql* what psql does with its variables; KeyError for one that is none."""
-    parts, position = [], 0
-    for parameter in find_parameters(sql):
-        quote = parameter.form.value[1] if parameter.form.value[1] in "'\"" else ""
-        parts += [sql[position : parameter.start], quote, values[parameter.name], quote]
-        position = parameter.end
-    return "".join([*parts, sql[position:]])
-
-
-# -- PostgreSQL's regression tests ------------------------------------------------------------------------------------
 
 
 @contextmanager

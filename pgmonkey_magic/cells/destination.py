@@ -26,24 +26,17 @@ FROM (VALUES (pg_catalog.to_regclass({table}))) AS asked (oid)
 LEFT JOIN pg_catalog.pg_class c ON c.oid = asked.oid
 LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"""
 _COLUMNS = """
-SELECT a.attname, b.oid, pg_catalog.format_type(a.atttypid, a.atttypmod), p.proname,
-       e.oid, pg_catalog.format_type(e.oid, NULL), ep.proname, a.attgenerated, a.attidentity
+SELECT a.attname, COALESCE(b.oid, t.oid), pg_catalog.format_type(a.atttypid, a.atttypmod),
+       COALESCE(b.typreceive, t.typreceive), e.oid, pg_catalog.format_type(e.oid, NULL), e.typreceive,
+       a.attgenerated, a.attidentity
 FROM pg_catalog.pg_attribute a
-CROSS JOIN LATERAL (
-    WITH RECURSIVE base (oid, typtype, below) AS (
-        SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
-        UNION ALL
-        SELECT t.oid, t.typtype, t.typbasetype
-        FROM base JOIN pg_catalog.pg_type t ON t.oid = base.below WHERE base.typtype = 'd'
-    )
-    SELECT oid FROM base WHERE typtype <> 'd'
-) b
-JOIN pg_catalog.pg_type t ON t.oid = b.oid
-LEFT JOIN pg_catalog.pg_proc p ON p.oid = t.typreceive
-LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND p.proname = 'array_recv'
-LEFT JOIN pg_catalog.pg_proc ep ON ep.oid = e.typreceive
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
+LEFT JOIN pg_catalog.pg_type e
+     ON e.oid = COALESCE(b.typelem, t.typelem) AND COALESCE(b.typcategory, t.typcategory) = 'A'
 WHERE a.attrelid = pg_catalog.to_regclass({table}) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum"""
+"""Of a domain the type below. Of a domain over a domain that is a domain, whose values go as text."""
 _KEYS = """
 SELECT pg_catalog.json_agg(a.attname)
 FROM pg_catalog.pg_index i
@@ -53,7 +46,11 @@ WHERE i.indrelid = pg_catalog.to_regclass({table}) AND s.n < i.indnkeyatts AND i
       AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
 GROUP BY i.indexrelid"""
 """The columns of the unique indexes that ON CONFLICT (columns) can mean."""
-QUESTIONS = (_TABLE, _COLUMNS, _KEYS)
+_SHAPE = """
+SELECT pg_catalog.string_agg(pg_catalog.format('%s %s', a.attname, a.atttypid), ', ' ORDER BY a.attnum)
+FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = pg_catalog.to_regclass({table}) AND a.attnum > 0 AND NOT a.attisdropped"""
+QUESTIONS = (_TABLE, _COLUMNS, _KEYS, _SHAPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +93,20 @@ class TableColumn:
 class Destination:
     """What the catalogue says of a table, by the names of its columns, in order; `unique` are keys for ON CONFLICT.
 
-    `exists` is false where there is no such table: then `name` is where it would be made.
+    `exists` is false where there is no such table: then `name` is where it would be made. `shape` changes when the
+    columns or their types do.
     """
 
     name: TableName
     exists: bool
     columns: dict[str, TableColumn]
     unique: tuple[frozenset[str], ...]
+    shape: str | None
 
     @classmethod
     def of(cls, asked: TableName, results: Sequence[PGresult], encoding: str) -> Self:
         """Read the answers to QUESTIONS. Raises RequestError where there is no schema to make the table in."""
-        table, columns, keys = (_rows(result, encoding) for result in results)
+        table, columns, keys, shape = (_rows(result, encoding) for result in results)
         schema, name, current = table[0]
         if name is None and (asked.schema or current) is None:
             raise RequestError(
@@ -118,6 +117,7 @@ class Destination:
             name is not None,
             {str(row[0]): _column(row) for row in columns},
             tuple(frozenset(json.loads(str(row[0]))) for row in keys),
+            shape[0][0],
         )
 
     def types(self, names: Iterable[str], *, cure: str) -> list[TargetType]:
@@ -141,8 +141,16 @@ class Destination:
 
 def questions(name: TableName, conn: Connection) -> str:
     """Return the statements whose results `Destination.of` reads."""
-    table = quoting.Literal(name.quoted(conn)).as_string(conn)
-    return ";".join(question.format(table=table) for question in QUESTIONS)
+    return ";".join(_about(question, name, conn) for question in QUESTIONS)
+
+
+def shape_question(name: TableName, conn: Connection) -> str:
+    """Return the statement that asks for the shape of a table."""
+    return _about(_SHAPE, name, conn)
+
+
+def _about(question: str, name: TableName, conn: Connection) -> str:
+    return question.format(table=quoting.Literal(name.quoted(conn)).as_string(conn))
 
 
 def identifier(parts: Sequence[str], conn: Connection | None) -> str:
@@ -159,9 +167,14 @@ def _column(row: Sequence[Any]) -> TableColumn:
     from pgmonkey_magic.results.encoding import TargetType  # noqa: PLC0415 - loading must not wait for Arrow
 
     _, oid, name, receive, element, element_name, element_receive, generated, identity = row
-    inner = None if element is None else TargetType(int(element), element_name, element_receive or "")
+    inner = None if element is None else TargetType(int(element), element_name, _bare(element_receive))
     how = "GENERATED ALWAYS AS IDENTITY" if identity == "a" else "a generated column" if generated else ""
-    return TableColumn(TargetType(int(oid), name, receive or "", inner), how)
+    return TableColumn(TargetType(int(oid), name, _bare(receive), inner), how)
+
+
+def _bare(function: str) -> str:
+    """Return the name of a function without the schema, which it has where that is not in the search_path."""
+    return function.rpartition(".")[2]
 
 
 def _rows(result: PGresult, encoding: str) -> list[list[str | None]]:

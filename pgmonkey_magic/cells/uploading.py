@@ -3,7 +3,7 @@
     look      what the catalogue knows of the table, in one message with BEGIN
     prepare   CREATE TABLE where there is none
     send      TRUNCATE or CREATE TEMP TABLE, COPY, INSERT … ON CONFLICT: one message
-    compare   what the catalogue knows now, in that message: from COPY's lock on nobody can have changed the table
+    compare   its columns as they are now, in that message: from COPY's lock on nobody can change them
 
 The bytes are made for the types that the table has (results/encoding/).
 """
@@ -18,7 +18,15 @@ from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField
 
 from pgmonkey_magic.cells.binding import Command, adapted
-from pgmonkey_magic.cells.destination import Destination, TableName, identifier, identifiers, questions
+from pgmonkey_magic.cells.destination import (
+    QUESTIONS,
+    Destination,
+    TableName,
+    identifier,
+    identifiers,
+    questions,
+    shape_question,
+)
 from pgmonkey_magic.cells.ways import Exchange, Part, Statement, StatementFailed, Way, ask
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import CopyRefused
@@ -107,7 +115,7 @@ class _Talk:
         """Ask what the table is, after the statements *before*."""
         text = f"{before} {questions(self.asked.table, self.conn)}"
         answer = yield from self._ask(text)
-        return Destination.of(self.asked.table, answer.results[-3:], self.conn.info.encoding)
+        return Destination.of(self.asked.table, answer.results[-len(QUESTIONS) :], self.conn.info.encoding)
 
     def definition(self, found: Destination) -> str:
         """Return the CREATE TABLE for a table that is missing; the key of an upsert becomes its primary key."""
@@ -136,11 +144,10 @@ class _Talk:
         text = f"{before} COPY {into} ({self.columns}) FROM STDIN {stream.options}; {after}"
         feed = _Feed(self.exchange, stream)
         try:
-            answer = yield from self._ask(f"{text} {questions(found.name, self.conn)}", feed)
+            answer = yield from self._ask(f"{text} {shape_question(found.name, self.conn)}", feed)
         except StatementFailed as failed:
             raise StatementFailed(failed.command, self._placed(failed.error)) from failed.error
-        now = Destination.of(found.name, answer.results[-3:], self.conn.info.encoding)
-        if now.columns != found.columns:
+        if (answer.results[-1].get_value(0, 0) or b"").decode(self.conn.info.encoding) != found.shape:
             raise RequestError(f"table {found.name} was changed by another session meanwhile; upload again")
         wanted = b"INSERT " if mode == "upsert" else b"COPY "
         done = next(each for each in answer.results if (each.command_status or b"").startswith(wanted))

@@ -75,7 +75,7 @@ class Choices:
             return fragment, _fitting(fragment, dicts, "instance")
         if option.choices:
             return fragment, _fitting(fragment, option.choices, "value")
-        found = self._of_kind(metavar, fragment, yaml=option.key in ("config", "save"))
+        found = self._of_kind(metavar, fragment, YAML if option.key in ("config", "save") else ())
         return fragment, found if place.may_be_quoted else [each for each in found if each.text[:1] not in "\"'"]
 
     def argument(self, place: InArgument, catalogue: Callable[[], Catalogue]) -> tuple[str, list[Suggestion]]:
@@ -104,9 +104,9 @@ class Choices:
             return _fitting(fragment, self._named_as("DataFrame"), "instance")
         if placeholder == "key=value":
             return _fitting(fragment, [f"{each.name}=" for each in fields(PoolSettings)], "setting")
-        return self._of_kind(placeholder, fragment, yaml=subcommand.word == "connect")
+        return self._of_kind(placeholder, fragment, FILES.get(subcommand.word, ()))
 
-    def _of_kind(self, placeholder: str, fragment: str, *, yaml: bool) -> list[Suggestion]:
+    def _of_kind(self, placeholder: str, fragment: str, endings: tuple[str, ...]) -> list[Suggestion]:
         if alternatives := _ALTERNATIVES.fullmatch(placeholder):
             return _fitting(fragment, alternatives[1].split("|"), "value")
         if placeholder == "TYPE":
@@ -118,7 +118,7 @@ class Choices:
             found = _fitting(fragment, self._session.names(), "pool")
         elif placeholder.startswith("PATH_OR_"):
             found = _fitting(fragment, self._named_as("DataFrame", "read", "write"), "instance")
-        return found + (list(paths(fragment, YAML if yaml else ())) if "PATH" in placeholder else [])
+        return found + (list(paths(fragment, endings)) if "PATH" in placeholder else [])
 
     def _named_as(self, of_class: str, *methods: str) -> list[str]:
         """Return the names of values whose class is called so, or has one of the methods."""
@@ -152,7 +152,10 @@ def known_pool(session: Session, name_or_path: str | None) -> NamedPool | None:
 
 
 def positional(subcommand: Subcommand) -> list[str]:
-    """Return the placeholders of a subcommand's arguments, in order, from its usage: `connect PATH …` gives PATH."""
+    """Return the placeholders of a subcommand's arguments, in order, from its usage: `connect PATH …` gives PATH.
+
+    What its usage names behind the most that it takes is no argument: the SQL of `export PATH [options] SQL`.
+    """
     takes_value = {name for option in subcommand.options for name in option.names if option.metavar}
     found: list[str] = []
     skip = False
@@ -160,7 +163,7 @@ def positional(subcommand: Subcommand) -> list[str]:
         if not (skip or word.startswith("-")):
             found.append(word)
         skip = word in takes_value
-    return found
+    return found[: subcommand.arguments[1]]
 
 
 def paths(fragment: str, endings: tuple[str, ...]) -> Iterator[Suggestion]:

@@ -187,10 +187,16 @@ class Commands:
         named = self._pool(command)
         show_panel(OccupancyPanel(named.pool, named.name))
 
-    def _lab(self, command: Command) -> pd.DataFrame:
-        if not command.arguments:
-            return lessons_table()
-        return taught(self._session, command.arguments[0], command.options.value("type"))
+    def _lab(self, command: Command) -> pd.DataFrame | None:
+        from pgmonkey_magic.notebook.showing import show_panel, shows_widgets  # noqa: PLC0415
+
+        name, kind = next(iter(command.arguments), ""), command.options.value("type")
+        if shows_widgets() and not command.options.has("text"):
+            from pgmonkey_magic.notebook.lab import lab_panel  # noqa: PLC0415
+
+            show_panel(lab_panel(self._session, name, kind))
+            return None
+        return taught(self._session, name, kind) if name else lessons_table()
 
     def _pool(self, command: Command) -> NamedPool:
         return self._named(command.arguments[0] if command.arguments else None)
@@ -272,7 +278,7 @@ def _table(records: Sequence[Any]) -> pd.DataFrame:
 def help_text(word: str | None = None) -> str:
     """Return the help of one subcommand, or the whole. Raises RequestError for a word that is none."""
     if word is None:
-        words = "\n".join(f"  {s.usage:<52} {s.help}" for s in SUBCOMMANDS.values())
+        words = "\n".join(_in_columns(s.usage, 52, s.help) for s in SUBCOMMANDS.values())
         return f"{FORMS}\n\noptions\n{_option_lines(CELL_OPTIONS)}\n\nwords\n{words}"
     if word not in SUBCOMMANDS:
         near = near_subcommand(word)
@@ -283,7 +289,12 @@ def help_text(word: str | None = None) -> str:
 
 
 def _option_lines(options: Sequence[Option]) -> str:
-    return "\n".join(f"  {', '.join(o.names) + ' ' + (o.metavar or ''):<28} {o.help}" for o in options)
+    return "\n".join(_in_columns(", ".join(o.names) + " " + (o.metavar or ""), 28, o.help) for o in options)
+
+
+def _in_columns(left: str, width: int, right: str) -> str:
+    gap = " " if len(left) <= width else "\n" + " " * (width + 3)
+    return f"  {left:<{width}}{gap}{right}"
 
 
 def _demo_name(connection_type: str | None) -> str:

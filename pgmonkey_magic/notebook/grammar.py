@@ -118,9 +118,9 @@ CELL_OPTIONS = (
     Option(("-f", "--file"), "PATH", "the SQL of a file"),
     Option(("-n", "--max-rows"), "N", "stop after N rows of each query and say so"),
     Option(("--parallel",), "N", "fetch one big result over up to N idle connections, in one snapshot"),
-    Option(("--as",), "KIND", f"what rows come as: {', '.join(KINDS)}; chunks iterates over DataFrames"),
-    Option(("--dtypes",), "DTYPES", f"dtypes of a DataFrame: {', '.join(CHOICES['dtypes'])}"),
-    Option(("--decimals",), "DECIMALS", "numeric as float, or exact"),
+    Option(("--as",), "|".join(KINDS), "what rows come as; chunks iterates over DataFrames"),
+    Option(("--dtypes",), "|".join(CHOICES["dtypes"]), "dtypes of a DataFrame; numpy is as pandas.read_sql"),
+    Option(("--decimals",), "|".join(CHOICES["decimals"]), "numeric as float, or exact"),
     Option(("--chunk-rows",), "N", "rows of a chunk (default 100,000)"),
     Option(
         ("-e", "--explain"),
@@ -142,11 +142,12 @@ CELL_OPTIONS = (
     Option(("--wait",), "SEC", "wait that long for a connection instead of the pool's timeout"),
     Option(("--autocommit",), None, "no transaction around the cell: for VACUUM, CREATE DATABASE and the like"),
 )
-OF_EXPORT = frozenset(
-    ["out", "quiet", "config", "type", "param", "params", "file", "decimals", "background", "timeout", "wait"]
-    + ["read-only", "isolation", "rollback", "autocommit", "dry-run"]
-)
-"""Not what says how rows are shown: they go into a file."""
+OF_EXPORT = {
+    *("out", "quiet", "config", "type", "param", "params", "file", "decimals", "background", "timeout", "wait"),
+    *("read-only", "isolation", "rollback", "autocommit", "dry-run"),
+}
+OF_UPLOAD = {"out", "quiet", "config", "type", "background", "timeout", "wait", "rollback"}
+MODES = ("fail", "append", "replace", "upsert")
 SUBCOMMANDS = {
     subcommand.word: subcommand
     for subcommand in (
@@ -222,9 +223,9 @@ SUBCOMMANDS = {
         Subcommand("panel", "panel [NAME]", "a pool live: who holds which connection, who waits for one", (), (0, 1)),
         Subcommand(
             "lab",
-            "lab [LESSON] [-t TYPE]",
-            "learn from a measurement, over pools that are nobody else's; without a lesson, the list of them",
-            (TYPE,),
+            "lab [LESSON] [-t TYPE] [--text]",
+            "try loads and lessons out, over pools that are nobody else's; as text, a lesson or the list of them",
+            (TYPE, Option(("--text",), None, "a DataFrame instead of the panel, as where no panel can be shown")),
             (0, 1),
         ),
         Subcommand("jobs", "jobs", "what runs, in the background or not, as a DataFrame"),

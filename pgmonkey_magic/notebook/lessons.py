@@ -32,8 +32,8 @@ def taught(session: Session, name: str, connection_type: str | None) -> pd.DataF
     """
     import pandas as pd  # noqa: PLC0415
 
-    lesson = _named(name)
-    config, its_type = _server(session)
+    lesson = lesson_named(name)
+    config, its_type = server_of(session)
     kind = pooled_type(connection_type) if connection_type else its_type
     prove(config, kind)
     print(lesson.question, *(f"  {i}. {step}" for i, step in enumerate(lesson.steps, 1)), sep="\n")  # noqa: T201
@@ -53,7 +53,8 @@ def taught(session: Session, name: str, connection_type: str | None) -> pd.DataF
     return table
 
 
-def _named(name: str) -> Lesson:
+def lesson_named(name: str) -> Lesson:
+    """Return a lesson; RequestError where there is none of that name."""
     if name in LESSONS:
         return LESSONS[name]
     near = get_close_matches(name, LESSONS, n=1)
@@ -61,7 +62,8 @@ def _named(name: str) -> Lesson:
     raise RequestError(f"there is no lesson {name!r}; {known}")
 
 
-def _server(session: Session) -> tuple[Config, str]:
+def server_of(session: Session) -> tuple[Config, str]:
+    """Return the configuration and the type of the current pool, or of the demo's server, which it starts then."""
     if (named := session.current) is not None:
         return named.pool.config, named.pool.connection_type
     from pgmonkey_magic.demo import start_demo  # noqa: PLC0415 - not everybody wants a server

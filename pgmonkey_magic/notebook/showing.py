@@ -41,6 +41,11 @@ def show_panel(panel: Panel) -> None:
         _shown[name] = [pair for pair in panels if pair[1].still is None]
 
 
+def shows_widgets() -> bool:
+    """Tell whether the running cell's front end can show a panel live."""
+    return bool(_running_cell()[0])
+
+
 def _running_cell() -> tuple[str, int]:
     """Return the front end's name for the cell that runs, empty where it has none, and the number of the execution."""
     shell: Any = get_ipython()

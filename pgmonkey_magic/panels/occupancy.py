@@ -48,10 +48,8 @@ class OccupancyPanel(Panel):
         return drawn(self._view, self._watch.heading(self.mode), as_table=self._as_table)
 
     def ended(self) -> str:
-        """Tell that the pool has been closed for good; one that is only disconnected opens with the next borrow."""
-        if self._pool.pool is not None or any(e.connectable is self._pool for e in cached_entries().values()):
-            return ""
-        return "pool closed"
+        """Tell that the pool has been closed: it has left the cache, though who still knows it may open it anew."""
+        return "" if any(each.connectable is self._pool for each in cached_entries().values()) else "pool closed"
 
     def release(self) -> None:
         """Close the panel's own connection."""

@@ -200,7 +200,11 @@ def _facts(view: View) -> list[str]:
 
 
 def _percentiles(each: Percentiles) -> str:
-    return f"p50 {number(each.p50)}, p95 {number(each.p95)}, p99 {number(each.p99)} ms"
+    return ", ".join(f"{name} {_ms(ms)}" for name, ms in (("p50", each.p50), ("p95", each.p95), ("p99", each.p99)))
+
+
+def _ms(ms: float) -> str:
+    return seconds(ms / 1000) if ms >= 1000 else number(ms, " ms")
 
 
 def _alarm(each: Alarm) -> Html:

@@ -14,6 +14,7 @@ from pgmonkey_magic.panels.seen import View, view
 from pgmonkey_magic.pools import census
 
 if TYPE_CHECKING:
+    from pgmonkey_magic.config import Config
     from pgmonkey_magic.panels.backends import Backends
     from pgmonkey_magic.pools import PGAsyncPool, PGPool, Pooled
     from pgmonkey_magic.pools.ledger import Ticket
@@ -112,7 +113,12 @@ def _borrow(ticket: Ticket) -> Borrow:
 
 def whereabouts(pool: PGPool | PGAsyncPool) -> str:
     """Return whom and where a pool connects to, such as `app@db1:5433/orders`; no secret is in it."""
-    settings = pool.config.connection_settings
+    return address(pool.config)
+
+
+def address(config: Config) -> str:
+    """Return whom and where a configuration connects to, as `whereabouts` does."""
+    settings = config.connection_settings
     user = f"{settings['user']}@" if settings.get("user") else ""
     host = str(settings.get("host") or settings.get("hostaddr") or "")
     host = "local socket" if host.startswith(("/", "@")) else host

@@ -141,6 +141,11 @@ class BasePool(Generic[S]):
         """Whether the settings are no longer those of the configuration."""
         return self.settings != self.config.pool_settings_for(self.connection_type)
 
+    @property
+    def former_settings(self) -> tuple[PoolSettings, ...]:
+        """The settings before each change that `undo` can take back, oldest first."""
+        return tuple(self._history)
+
     def apply(self, settings: PoolSettings) -> None:
         """Give the running pool other settings."""
         raise NotImplementedError

@@ -126,7 +126,7 @@ def _split(conn: Connection, sql: str, parameters: Parameters | None, settings: 
     (snapshot,) = yield from _ask(conn, "SELECT pg_catalog.pg_export_snapshot()")
     joining = (
         f"{BEGIN}; SET TRANSACTION SNAPSHOT '{_value(snapshot)}'; {'; '.join((*settings, SETTINGS))}; {ONE_PROCESS}; "
-        f"SELECT"
+        f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"
     )
     return Split(source.description, _copies(conn, source, texts), joining.encode(), _value(has_set).encode())
 

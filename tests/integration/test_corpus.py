@@ -34,20 +34,16 @@ from fix_corpus import (
 )
 from fix_figures import Tell
 from fix_notebook import Shell
-from fix_recorder import Exchange, Outcome, Recorder, psql
+from fix_psql import OF_PSQL, normal, plain, psql, substituted, variables
+from fix_recorder import Exchange, Outcome, Recorder
 from fix_regress import (
-    OF_PSQL,
     PSQL_ONLY,
     Comparison,
     like_pg_regress,
-    normal,
     numbers_used_up,
-    plain,
     postgresql_source,
     run_by_psql,
     schedule,
-    substituted,
-    variables,
 )
 from fix_server import Server
 

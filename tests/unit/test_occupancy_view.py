@@ -194,9 +194,11 @@ def test_the_queue_is_named_oldest_first_and_its_limit_stands_beside() -> None:
 def test_percentiles_of_too_few_samples_are_a_dash() -> None:
     assert math.isnan(percentiles((0.1,) * 19).p50)
     assert percentiles((0.1,) * 20).p95 == 100.0
-    assert "wait p50 –, p95 –, p99 – ms" in drawn(seen(EMPTY), HEADING).text
+    assert "wait p50 –, p95 –, p99 –" in drawn(seen(EMPTY), HEADING).text
     enough = replace(EMPTY, waits_s=(0.0,) * 18 + (0.018, 0.04), holds_s=(0.003,) * 20)
-    assert "wait p50 0, p95 18, p99 40 ms · hold p50 3, p95 3, p99 3 ms" in drawn(seen(enough), HEADING).text
+    said = drawn(seen(enough), HEADING).text
+    assert "wait p50 0 ms, p95 18 ms, p99 40 ms · hold p50 3 ms, p95 3 ms, p99 3 ms" in said
+    assert "p50 1.5 s" in drawn(seen(replace(EMPTY, waits_s=(1.5,) * 20)), HEADING).text
 
 
 def test_the_rate_and_short_borrows_are_counted_between_looks() -> None:

@@ -34,8 +34,16 @@ class Wanted:
 
     def load(self) -> Load:
         """Return it for the lab. Raises RequestError beyond the lab's bounds."""
-        who = {"rate": self.rate} if self.arrivals == "open" else {"workers": self.workers, "think_s": self.think_s}
-        return Load(**who, hold_s=self.hold_s, hold=self.hold, seconds=self.seconds, seed=self.seed)
+        is_open = self.arrivals == "open"
+        return Load(
+            rate=self.rate if is_open else None,
+            workers=None if is_open else self.workers,
+            think_s=0.0 if is_open else self.think_s,
+            hold_s=self.hold_s,
+            hold=self.hold,
+            seconds=self.seconds,
+            seed=self.seed,
+        )
 
     def settings(self) -> dict[str, int | float]:
         """Return the settings of the lab's own pool. Raises ConfigError for what no pool can have."""
@@ -92,6 +100,6 @@ def _of_closed(wanted: Wanted) -> str:
         return f"{workers} workers share {size} connections; at most {workers - size} will wait at a time."
     busy, p_wait, _, p95_s = closed_load(size, workers, wanted.think_s, wanted.hold_s)
     return (
-        f"{workers} workers share {size} connections. Expected: {busy:.0%} busy, {p_wait:.0%} of the requests will wait, "
-        f"95 % of them all for at most {seconds(p95_s)}."
+        f"{workers} workers share {size} connections. Expected: {busy:.0%} busy; {p_wait:.0%} of the requests will "
+        f"wait, 95 % of them all for at most {seconds(p95_s)}."
     )

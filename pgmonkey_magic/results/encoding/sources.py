@@ -83,7 +83,9 @@ def source_of(frame: Any) -> Source:
     """Return the columns of a frame or table. Raises RequestError for what is none, and for names that cannot be."""
     if isinstance(frame, pd.DataFrame):
         names = _names(list(frame.columns))
-        columns = [_pandas_column(name, frame.iloc[:, i].array) for i, name in enumerate(names)]
+        bare = frame.copy(deep=False)
+        bare.attrs = {}  # each column would get a deep copy of them
+        columns = [_pandas_column(name, bare.iloc[:, i].array) for i, name in enumerate(names)]
         return Source(tuple(columns), len(frame), lambda row: _called(frame.index, row), lambda i: frame.iloc[:, i])
     if isinstance(frame, pd.Series):
         raise RequestError("a Series is one column without a table; upload s.to_frame()")
