@@ -135,8 +135,9 @@ def as_if_not_copied(exchanges: Iterable[Exchange]) -> list[Exchange]:
 def _joined(question: Exchange, answer: Exchange) -> Exchange:
     """Return the answer to a question's statement, which came by COPY or, where the question said so, without."""
     assert question.parsed
-    statement, notices = question.parsed[-1], [*question.notices]
-    start = answer.text.find(statement)
+    text, notices = question.parsed[-1], [*question.notices]
+    (statement,) = split(text.decode())  # a COPY has no room for what stands behind it
+    start = answer.text.find(text[: len(statement.text.encode())] if not statement.start else statement.text.encode())
     if not answer.text.startswith(b"COPY (") or start < 0:
         return replace(answer, notices=notices + answer.notices)
     for notice in answer.notices:
@@ -146,7 +147,7 @@ def _joined(question: Exchange, answer: Exchange) -> Exchange:
             notices.append(notice)
     before = len(answer.text[:start].decode())
     outcomes = [_uncopied(outcome, question.outcomes[-1].columns, before) for outcome in answer.outcomes]
-    return Exchange(answer.line, statement, question.parsed, outcomes, notices)
+    return Exchange(answer.line, text, question.parsed, outcomes, notices)
 
 
 def _uncopied(outcome: Outcome, columns: tuple[str, ...] | None, before: int) -> Outcome:

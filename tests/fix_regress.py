@@ -223,7 +223,7 @@ class Held:
 
     def has_own_style(self) -> bool:
         """Tell whether the session has floats or moments written in another way than usual."""
-        if self.conn.pgconn.transaction_status == TransactionStatus.INERROR:
+        if self.conn.pgconn.transaction_status not in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
             return False  # the cell has failed; it has no values
         style = self.conn.execute(
             "SELECT current_setting('datestyle') ~ '^ISO', current_setting('intervalstyle') = 'postgres', "

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from psycopg import sql as quoting
-
-from pgmonkey_magic.cells.binding import adapted
+from pgmonkey_magic.cells.destination import TableName
+from pgmonkey_magic.cells.uploading import Upload, copied
 from pgmonkey_magic.cells.ways import Exchange, Part, Way, ask, part, statement
 from pgmonkey_magic.cells.whole_file import WholeFile
 from pgmonkey_magic.errors import RequestError
-from pgmonkey_magic.results import CopyRefused, copy_text
-from pgmonkey_magic.sql import copy_from
+from pgmonkey_magic.results import CopyRefused
+from pgmonkey_magic.sql import copy_from, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from pgmonkey_magic.cells.binding import Command
     from pgmonkey_magic.results import Parameters
+    from pgmonkey_magic.sql import CopyFrom
 
 PIECE = 256 * 1024
 """Bytes (or characters) read at once."""
@@ -34,23 +34,26 @@ class CopyIn(Way):
 
     source: Any
     option: ClassVar[str] = "--copy-from"
+    blocks: ClassVar[bool] = True
 
     def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
-        """Send the rows. A DataFrame's columns go to the table's columns of the same names."""
+        """Send the rows. A DataFrame's columns go to the table's columns of the same names, as in an upload."""
         if hasattr(self.source, "columns") and (copy := copy_from(command.text)) is not None:
-            if copy.options:
-                raise RequestError(f"a DataFrame is sent in COPY's text format; leave out {copy.options!r}")
-            frame, text = self.source, command.text
-            if copy.columns is None:
-                names = _quoted(frame.columns).as_string(exchange.conn)
-                command = command.replaced(f"{text[: copy.names_end]} ({names}) {text[copy.names_end :]}")
-            else:
-                frame = _chosen(frame, copy.columns)
-            pieces = copy_text(frame, exchange.conn, adapted)
-        else:
-            pieces = _read(self.source, exchange.conn.info.encoding)
+            return (yield from copied(exchange, self._upload(command.text, copy), command))
+        pieces = _read(self.source, exchange.conn.info.encoding)
         answer = yield from ask(exchange, command, parameters, _Feed(exchange, pieces))
         return part(answer, tuple(statement(exchange.conn, result) for result in answer.results))
+
+    def _upload(self, text: str, copy: CopyFrom) -> Upload:
+        from pgmonkey_magic.results.encoding import source_of  # noqa: PLC0415 - loading must not wait for Arrow
+
+        if copy.options:
+            raise RequestError(f"how a DataFrame is sent depends on its table's types; leave out {copy.options!r}")
+        word = next(token for token in tokens(text) if not token.is_blank)
+        source = source_of(self.source)
+        if copy.columns is not None:
+            source = source.only(copy.columns)
+        return Upload(source, TableName.read(text[word.end : copy.names_end]), "append")
 
 
 @dataclass(frozen=True)
@@ -145,16 +148,3 @@ def _read(source: Any, encoding: str) -> Iterator[bytes]:
 def _read_object(file: Any, encoding: str) -> Iterator[bytes]:
     while piece := file.read(PIECE):
         yield piece.encode(encoding) if isinstance(piece, str) else bytes(piece)
-
-
-def _chosen(frame: Any, columns: tuple[str, ...]) -> Any:
-    if missing := [name for name in columns if name not in frame.columns]:
-        raise RequestError(
-            f"the DataFrame has no column {missing[0]!r}, which COPY lists; it has "
-            f"{', '.join(map(repr, frame.columns))}"
-        )
-    return frame[list(columns)]
-
-
-def _quoted(names: Any) -> quoting.Composed:
-    return quoting.SQL(", ").join([quoting.Identifier(str(name)) for name in names])

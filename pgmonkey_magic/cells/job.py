@@ -25,6 +25,7 @@ from pgmonkey_magic.cells.conversation import MAX_NOTICES, Transcript, converse
 from pgmonkey_magic.cells.conversion import Borrow, convert
 from pgmonkey_magic.cells.progress import Progress, Stopped
 from pgmonkey_magic.cells.ways import Exchange, Statement, StatementFailed
+from pgmonkey_magic.cells.workers import in_thread
 from pgmonkey_magic.errors import PgMonkeyError, RequestError
 from pgmonkey_magic.pools import CommitLost, Crew, Keep, Terms, transaction_outcome
 from pgmonkey_magic.results import CopyRefused
@@ -104,7 +105,7 @@ class Job:
         What the SQL leaves open stays in *keep*; without one it is rolled back.
         """
         job = cls(request, pool, pool_name, keep or Keep())
-        threading.Thread(target=job._run, name=f"pgmonkey-job-{job.id}", daemon=True).start()
+        in_thread(job._run, f"pgmonkey-job-{job.id}")
         return job
 
     # -- waiting for it ---------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class Parallel(Way):
     def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
         """Run it. Where it is not split, nothing is left of the attempt."""
         try:
-            self._check(command)
+            self._check(exchange, command)
             work = yield from self._split(exchange, command, parameters)
         except Unsplit as reason:
             if command.opening and exchange.conn.pgconn.transaction_status != TransactionStatus.IDLE:
@@ -67,9 +67,11 @@ class Parallel(Way):
             raise StatementFailed(command, error) from error
         return work.part(self.connections)
 
-    def _check(self, command: Command) -> None:
-        """Raise Unsplit where the text and the cell do not allow it."""
+    def _check(self, exchange: Exchange, command: Command) -> None:
+        """Raise Unsplit where the pool, the cell or its first words do not allow it."""
         opening = split(command.opening)
+        if exchange.crew.refusal:
+            raise Unsplit(exchange.crew.refusal)
         if not self.is_alone:
             raise Unsplit("the cell holds several statements")
         if not opening or opening[0].words[:1] != ("begin",):

@@ -20,6 +20,7 @@ from pgmonkey_magic.pools import (
     ServerIdentity,
     cached_entries,
     close_cached,
+    find_cached,
     get_cached,
     probe,
 )
@@ -102,11 +103,12 @@ class Session:
         elif name_or_path in self._pools:
             named = self._pools[name_or_path]
         elif Path(name_or_path).expanduser().is_file():
-            return self._opened(read_config(name_or_path), None, kind)[0]
+            config = read_config(name_or_path)
+            return self._open(config, kind or pooled_type(config.connection_type))
         else:
             return self.named(name_or_path)
         if kind and named.pool.connection_type != kind:
-            return self._opened(named.pool.config, None, kind)[0]
+            return self._open(named.pool.config, kind)
         return named
 
     def start(self, request: Request, named: NamedPool) -> Job:
@@ -170,6 +172,12 @@ class Session:
         named, identity = self._opened(config, name, pooled_type(connection_type or config.connection_type))
         self._current = named.name
         return named, identity
+
+    def _open(self, config: Config, kind: str) -> NamedPool:
+        """Return the pool of this content and kind; its connection is proved where this notebook has none yet."""
+        pool = find_cached(config, kind)
+        known = next((known for known in self._pools.values() if known.pool is pool), None)
+        return known or self._opened(config, None, kind)[0]
 
     def _opened(self, config: Config, name: str | None, kind: str | None) -> tuple[NamedPool, ServerIdentity]:
         kind = kind or pooled_type(config.connection_type)

@@ -98,6 +98,17 @@ class Upload(Way):
         return Part((Statement(statement.tag, statement.rowcount, None, lines),), talk.seconds, 0.0)
 
 
+def copied(exchange: Exchange, upload: Upload, command: Command) -> PQGen[Part]:
+    """Do a person's own COPY … FROM STDIN with the rows of an upload; the table must exist."""
+    talk = _Talk(exchange, upload, command.opening)
+    found = yield from talk.look()
+    if not found.exists:
+        yield from ask(exchange, command.opened(), None)  # the server says so, and where
+        raise RequestError(f"table {found.name} was made by another session meanwhile; run the cell again")
+    statement = yield from talk.send(found, is_new=False)
+    return Part((statement,), talk.seconds, 0.0)
+
+
 @dataclass
 class _Talk:
     """One upload over one connection; `seconds` that the server took so far."""

@@ -6,13 +6,10 @@ what was there before or the whole, and what fails leaves no trace.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import io
 
 BUFFER = 1 << 20
 """Bytes that are collected before they are written."""
@@ -33,11 +30,12 @@ class WholeFile:
     def open(self) -> io.BufferedWriter:
         """Begin to write."""
         if self._path.exists() and not self._path.is_file():
-            self._file = self._path.open("wb")
+            raw = io.FileIO(self._path, "w")
         else:
             part = self._path.with_name(f".{self._path.name}.{os.getpid()}-{id(self)}.part")
-            self._file = part.open("xb", buffering=BUFFER)
+            raw = io.FileIO(part, "x")
             self._part = part
+        self._file = io.BufferedWriter(raw, BUFFER)
         return self._file
 
     def complete(self) -> int:

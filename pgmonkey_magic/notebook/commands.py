@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic import tuning
-from pgmonkey_magic.config import save_settings
 from pgmonkey_magic.errors import ConfigError, RequestError
 from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS, Command, Option, near_subcommand
 from pgmonkey_magic.notebook.lessons import lessons_table, taught
-from pgmonkey_magic.pools import quantile, rekey
+from pgmonkey_magic.pools import quantile
+from pgmonkey_magic.tuning import saving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pgmonkey_magic.cells import NamedPool, Session
-    from pgmonkey_magic.pools import PGAsyncPool, PGPool, ServerIdentity, Usage
+    from pgmonkey_magic.pools import ServerIdentity, Usage
 
 FORMS = """\
   %pgmonkey [options] SQL             run one line:   df = %pgmonkey SELECT 1
@@ -125,6 +125,8 @@ class Commands:
 
     def _tune(self, command: Command) -> pd.DataFrame | None:
         named, wanted = self._wanted(command)
+        if not wanted and not command.options.given:
+            return _show_tuner(named)
         pool = named.pool
         if command.options.has("undo"):
             if wanted:
@@ -138,12 +140,11 @@ class Commands:
             pool.apply(planned.settings)
         if (path := command.options.value("save")) is not None:
             try:
-                save_settings(path, {pool.section: changed_settings(pool)})
+                saving.save(pool, path)
             except ConfigError:
                 if planned.changes:
                     pool.undo()  # what could not be done as a whole is not done by half
                 raise
-            rekey(pool)
             print(f"the settings of pool {named.name} are written to {path}")  # noqa: T201
         elif not planned.changes:
             print(f"nothing to change; pool {named.name} has {asdict(pool.settings)}")  # noqa: T201
@@ -254,12 +255,6 @@ def usage_row(usage: Usage) -> dict[str, float]:
     return row
 
 
-def changed_settings(pool: PGPool | PGAsyncPool) -> dict[str, Any]:
-    """Return the settings that differ from the configuration's."""
-    before = asdict(pool.config.pool_settings_for(pool.connection_type))
-    return {name: value for name, value in asdict(pool.settings).items() if value != before[name]}
-
-
 def processes(text: str | None) -> int:
     """Read the number of processes. Raises RequestError."""
     if text is None:
@@ -295,6 +290,13 @@ def _option_lines(options: Sequence[Option]) -> str:
 def _in_columns(left: str, width: int, right: str) -> str:
     gap = " " if len(left) <= width else "\n" + " " * (width + 3)
     return f"  {left:<{width}}{gap}{right}"
+
+
+def _show_tuner(named: NamedPool) -> None:
+    from pgmonkey_magic.notebook.showing import show_panel  # noqa: PLC0415 - nor for ipywidgets
+    from pgmonkey_magic.panels.tuner.panel import TunerPanel  # noqa: PLC0415
+
+    show_panel(TunerPanel(named.pool, named.name))
 
 
 def _demo_name(connection_type: str | None) -> str:

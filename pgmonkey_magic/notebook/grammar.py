@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from pgmonkey_magic.cells.uploading import MODES
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import CHOICES
 
@@ -147,7 +148,6 @@ OF_EXPORT = {
     *("read-only", "isolation", "rollback", "autocommit", "dry-run"),
 }
 OF_UPLOAD = {"out", "quiet", "config", "type", "background", "timeout", "wait", "rollback"}
-MODES = ("fail", "append", "replace", "upsert")
 SUBCOMMANDS = {
     subcommand.word: subcommand
     for subcommand in (
@@ -177,8 +177,8 @@ SUBCOMMANDS = {
         ),
         Subcommand(
             "tune",
-            "tune [NAME] key=value … [--save PATH] [--undo] [--yes]",
-            "change pool settings while cells run, and say what takes effect when",
+            "tune [NAME] [key=value … [--save PATH] [--undo] [--yes]]",
+            "change pool settings while cells run, and say what takes effect when; without any, sliders for them",
             (
                 Option(("--save",), "PATH", "write the settings into this YAML file; its comments stay"),
                 Option(("--undo",), None, "go back to the settings before the last change"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def lab_panel(session: Session, lesson: str, connection_type: str | None) -> LabPanel:
-    """Return the panel for the server of the current pool, or else of the demo; it begins with *lesson*, if one is named.
+    """Return the panel for the server of the current pool, or else of the demo; it begins with *lesson*.
 
     Raises RequestError for a lesson or a type that is none. A server that does not answer is said in the panel.
     """

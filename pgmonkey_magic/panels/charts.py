@@ -108,9 +108,7 @@ def sparkline(name: str, values: Sequence[float], *, colour: str = BLUE, remark:
         style="vertical-align:bottom;margin:0 6px",
         aria_hidden="true",
     )
-    return tag(
-        "span", tag("span", name, style=QUIET), svg, tag("span", remark, style=QUIET), style="white-space:nowrap"
-    )
+    return tag("span", tag("span", name, style=QUIET), svg, tag("span", remark, style=QUIET))
 
 
 def meter(share: float, *, colour: str = BLUE, width_px: int = 120) -> Html:
@@ -138,7 +136,6 @@ def histogram(counts: Sequence[float], edges: tuple[str, str], *, colour: str = 
     base = tag("line", x1=0, x2=width_px, y1=height_px, y2=height_px, stroke="currentColor", stroke_opacity="0.4")
     box = f"0 0 {width_px} {height_px + 1}"
     svg = tag("svg", *bars, base, width=width_px, height=height_px + 1, viewBox=box, aria_hidden="true")
-    ends = tag(
-        "div", *(tag("span", edge) for edge in edges), style=f"display:flex;justify-content:space-between;{QUIET}"
-    )
+    between = f"display:flex;justify-content:space-between;{QUIET}"
+    ends = tag("div", *(tag("span", edge) for edge in edges), style=between)
     return tag("div", svg, ends, style=f"width:{width_px}px;margin:4px 0")

@@ -54,7 +54,8 @@ def safe(text: object) -> Html:
     """
     if isinstance(text, Html):
         return text
-    return Html(html.escape("".join(map(_visible, str(text)))))
+    words = str(text)
+    return Html(html.escape(words if words.isprintable() else "".join(map(_visible, words))))
 
 
 def _visible(char: str) -> str:

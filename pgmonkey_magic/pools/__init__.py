@@ -13,7 +13,16 @@ This is the only room that imports psycopg_pool.
 """
 
 from pgmonkey_magic.pools.async_pool import PGAsyncPool
-from pgmonkey_magic.pools.cache import CacheEntry, cached_entries, clear_cache, close_cached, get_cached, reclaim, rekey
+from pgmonkey_magic.pools.cache import (
+    CacheEntry,
+    cached_entries,
+    clear_cache,
+    close_cached,
+    find_cached,
+    get_cached,
+    reclaim,
+    rekey,
+)
 from pgmonkey_magic.pools.committing import CommitLost, commit, transaction_outcome, whose
 from pgmonkey_magic.pools.connecting import ServerIdentity, connect_parameters, probe
 from pgmonkey_magic.pools.connections import Census, Pooled, Stage, census
@@ -55,6 +64,7 @@ __all__ = [
     "close_cached",
     "commit",
     "connect_parameters",
+    "find_cached",
     "get_cached",
     "probe",
     "quantile",

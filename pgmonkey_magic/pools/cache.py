@@ -63,6 +63,13 @@ def get_cached(config: Config, connection_type: str, *, force_reload: bool = Fal
     return connectable
 
 
+def find_cached(config: Config, connection_type: str) -> Connectable | None:
+    """Return the object for this content and type, None where there is none yet."""
+    with _lock:
+        entry = _entries.get(config.key(connection_type))
+    return None if entry is None else entry.connectable
+
+
 def _retire_former(connectable: Connectable) -> None:
     """Have the pools of the same file with another content close when they are no longer used."""
     source = connectable.config.source

@@ -45,6 +45,12 @@ class Crew:
         self._at_work = [lease]
         self._errands: list[Errand[None]] = []
 
+    @property
+    def refusal(self) -> str:
+        """Why nobody can be hired, whatever is idle; nothing where somebody can."""
+        # A connection to PgBouncer may have to wait for a server process that the one who waits for it has.
+        return "an idle connection to PgBouncer is none to the server" if self._pool.config.pgbouncer else ""
+
     def hire(self, most: int, talk: Talk[None]) -> int:
         """Have up to so many connections that are idle now hold this conversation; return how many there are.
 

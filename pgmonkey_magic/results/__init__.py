@@ -1,7 +1,6 @@
 """Results: from libpq's answer to a DataFrame, without one changed value."""
 
 from pgmonkey_magic.results.copy_format import DecodeError
-from pgmonkey_magic.results.copy_text import copy_text
 from pgmonkey_magic.results.fast import Fetched, Wanted, fetch, suits
 from pgmonkey_magic.results.frame import Frame, Reader
 from pgmonkey_magic.results.output import CHOICES, DEFAULT, OPTIONS, Output
@@ -28,7 +27,6 @@ __all__ = [
     "Split",
     "Unsplit",
     "Wanted",
-    "copy_text",
     "fetch",
     "put_together",
     "query",

@@ -134,7 +134,8 @@ def as_subquery(as_text: Sequence[bool], *, writes: bool = False) -> tuple[str, 
 
     Its order is kept: PostgreSQL neither pulls a subquery with ORDER BY up nor sorts above it. A value becomes text by
     `format`, which asks the type's own output function, as the ordinary protocol does; a cast may not. `format` has an
-    empty string for NULL, and `IS NULL` is true of a row of NULLs, hence `num_nulls`.
+    empty string for NULL, and `IS NULL` is true of a row of NULLs, hence `num_nulls`. `OFFSET 0` keeps the planner from
+    putting the statement's expressions in the place of their names, so that each is computed once.
     """
     names = [f"c{i}" for i in range(len(as_text))]
     columns = [
@@ -142,4 +143,6 @@ def as_subquery(as_text: Sequence[bool], *, writes: bool = False) -> tuple[str, 
         for name, text in zip(names, as_text, strict=True)
     ]
     select, alias = f"SELECT {', '.join(columns)} FROM", f"_({', '.join(names)})"
-    return (f"WITH {alias} AS (", f"\n) {select} _") if writes else (f"{select} (", f"\n) AS {alias}")
+    if writes:
+        return f"WITH {alias} AS (", f"\n) {select} _"
+    return f"{select} (SELECT * FROM (", f"\n) AS {alias} OFFSET 0) AS _"

@@ -217,13 +217,17 @@ def asked(
 ) -> PQGen[Source | None]:
     """Run *opening* and ask what one query returns; None where it has to go the ordinary way, as in `fetch`."""
     statement = only_statement(sql)
-    if parameters is None and any(token.kind is Kind.POSITION for token in tokens(statement)):
-        # The question would have the server infer a type for it; the ordinary way says that there is no parameter $1.
+    # The question would have the server infer a type for a $1; the ordinary way says that there is no such parameter.
+    # Strings in which a backslash escapes may hold what looks like the end of the statement.
+    has_unbound = parameters is None and any(token.kind is Kind.POSITION for token in tokens(statement))
+    if has_unbound or conn.pgconn.parameter_status(b"standard_conforming_strings") == b"off":
         if opening:
             yield from query(conn.pgconn, opening.encode())
         return None
     types = parameters.types if parameters is not None else ()
-    description = yield from describe(conn.pgconn, statement.encode(conn.info.encoding), opening, types)
+    # As it was written, with its semicolon, which an error may name.
+    question = sql.encode(conn.info.encoding) if statement else b""
+    description = yield from describe(conn.pgconn, question, opening, types)
     if description is None or not _can_be_copied(statement, description, limited=limited):
         return None
     if parameters is None:

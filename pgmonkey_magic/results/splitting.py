@@ -146,9 +146,7 @@ def _sizes(conn: Connection, scans: Sequence[Scan]) -> PQGen[list[tuple[int, int
     if unsteady.ntuples:
         raise Unsplit(f"{_value(unsteady)}() may be another in each session")
     rows = [[int(found.get_value(row, column) or 0) for column in range(3)] for row in range(found.ntuples)]
-    total = sum(nbytes for _, nbytes, _ in rows)
-    if total < parts.LEAST_BYTES:
-        raise Unsplit(f"{total / 1e6:,.1f} MB of a table; it pays from {parts.LEAST_BYTES / 1e6:,.0f} MB on")
+    parts.check_size(scans, sum(nbytes for _, nbytes, _ in rows))
     return [(main // block, nbytes) for main, nbytes, block in rows]
 
 

@@ -66,7 +66,9 @@ def _max_size(after: PoolSettings, now: Occupancy) -> str:
     surplus = max(0, now.size - after.max_size)
     if surplus:
         idle = min(surplus, now.idle)
-        return f"now: closes {idle} idle; {surplus - idle} in use when they come back"
+        parts = [f"{idle} idle now"] if idle else []
+        parts += [f"{surplus - idle} when returned"] if surplus > idle else []
+        return f"closes {', '.join(parts)}"
     if now.waiting:
         return f"now: opens up to {min(now.waiting, after.max_size - now.size)} for the {now.waiting} that wait"
     return "now; connections are opened when they are needed"

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 def changed_settings(pool: PGPool | PGAsyncPool, settings: PoolSettings | None = None) -> dict[str, Any]:
     """Return those of *settings*, the pool's own by default, that differ from its configuration's."""
     before = asdict(pool.config.pool_settings_for(pool.connection_type))
-    return {name: value for name, value in asdict(settings or pool.settings).items() if value != before[name]}
+    after = asdict(settings or pool.settings)
+    return {name: _plain(value) for name, value in after.items() if value != before[name]}
+
+
+def _plain(value: Any) -> Any:
+    """Return whole seconds as a person writes them, 300 instead of 300.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def diff(pool: PGPool | PGAsyncPool, settings: PoolSettings) -> str:
-    """Return what saving *settings* changes in the pool's file, as a unified diff with secrets masked; empty if nothing.
+    """Return what saving *settings* changes in the pool's file: a unified diff, secrets masked; empty if nothing.
 
     Of a pool that came from no file, it is the section as it would stand in one. Raises ConfigError as `save` does.
     """

@@ -1,8 +1,8 @@
 """`--parallel N` beside the same cell without it, in one run: `python tests/benchmarks/parallel.py`.
 
 Each way has its turn in each round; the ratio is the median of the rounds' ratios, below 1 where the split is faster.
-`--rows 1000000 100000`, `--shapes`, `--connections 2 4`, `--rounds`, `--type pool async_pool`. `--any-size` splits
-however small a table is: from where its ratios fall below 1, `results.parts.LEAST_BYTES` was chosen.
+`--rows 1000000 100000`, `--shapes`, `--connections 2 4`, `--rounds`, `--type pool async_pool`. `--always` splits
+however small a table and however narrow its rows are: `results.parts` begins to split where these ratios are below 1.
 
 What a split can gain depends on the machine: one connection keeps one core of the server busy and, where rows are
 narrow, nearly one of the client.
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from results import SHAPES, machine, ratio, table
+from results import SHAPES as USUAL
+from results import machine, ratio, table
 
 from pgmonkey_magic import PGConnectionManager
 from pgmonkey_magic.cells import AsItIs, Job, Parallel, Request, Way
@@ -28,7 +29,7 @@ from pgmonkey_magic.results import parts
 if TYPE_CHECKING:
     from pgmonkey_magic.pools import PGAsyncPool, PGPool
 
-Pool = "PGPool | PGAsyncPool"
+SHAPES = USUAL | {f"{n} bigints": ", ".join(f"i * {k}::int8 AS a{k}" for k in range(n)) for n in (2, 4, 6, 8, 12)}
 
 
 def opened(settings: dict[str, Any], kind: str, size: int) -> PGPool | PGAsyncPool:
@@ -79,14 +80,14 @@ def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(USUAL))
     parser.add_argument("--connections", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--type", nargs="+", choices=["pool", "async_pool"], default=["pool", "async_pool"])
-    parser.add_argument("--any-size", action="store_true")
+    parser.add_argument("--always", action="store_true")
     asked = parser.parse_args()
-    if asked.any_size:
-        parts.LEAST_BYTES = 0
+    if asked.always:
+        parts.LEAST_BYTES = parts.LEAST_ROW_BYTES = 0
     ways: dict[str, Way] = {"one": AsItIs(), **{f"--parallel {n}": Parallel(n) for n in asked.connections}}
     with Cluster(settings={"shared_buffers": "1GB"}) as cluster:
         settings = conninfo_to_dict(cluster.conninfo)
@@ -95,16 +96,16 @@ def main() -> None:
         for rows in asked.rows:
             for shape in asked.shapes:
                 with psycopg.connect(cluster.conninfo, autocommit=True) as conn:
-                    made = f"CREATE TABLE {shape} AS SELECT {SHAPES[shape]} FROM generate_series(1, {rows}) i"
+                    made = f'CREATE TABLE "{shape}" AS SELECT {SHAPES[shape]} FROM generate_series(1, {rows}) i'
                     conn.execute(made)  # type: ignore[arg-type]
                     conn.execute("VACUUM ANALYZE")
-                    size = conn.execute("SELECT pg_table_size(%s)", [shape]).fetchone()
+                    size = conn.execute("SELECT pg_table_size(%s)", [f'"{shape}"']).fetchone()
                 for kind, pool in pools.items():
-                    found = measured(pool, f"SELECT * FROM {shape}", ways, asked.rounds)
+                    found = measured(pool, f'SELECT * FROM "{shape}"', ways, asked.rounds)
                     title = f"{shape}, {rows:,} rows, {size[0] / 1e6:.0f} MB, {kind}" if size else shape
                     table(title, [("way", "median ms", "× one", "footer"), *found])
                 with psycopg.connect(cluster.conninfo, autocommit=True) as conn:
-                    conn.execute(f"DROP TABLE {shape}")  # type: ignore[arg-type]
+                    conn.execute(f'DROP TABLE "{shape}"')  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ def test_the_opening_goes_with_the_question(driver: Driver) -> None:
         ("-- é\n SELECT 1 FROM nowhere ; -- ;", "42P01", "nowhere"),
         ("SELECT 1 / (i - 30000) FROM generate_series(1, 40000) i", "22012", None),
         ("SELECT 1 FROM pg_am) TO STDOUT --", "42601", ")"),
+        ("SELECT 1 FROM pg_am WHERE; -- end", "42601", ";"),
     ],
 )
 def test_an_error_is_the_servers_and_points_into_the_statement(
@@ -168,6 +169,21 @@ def test_a_notice_is_told_as_often_as_it_is_sent_on_the_ordinary_way(driver: Dri
     with pytest.raises(psycopg.errors.UndefinedColumn):
         driver.fetch(f"SELECT nowhere AS {name} FROM pg_am")
     assert told == [truncated]
+
+
+def test_what_has_to_become_text_is_computed_once(driver: Driver) -> None:
+    told: list[str | None] = []
+    driver.conn.add_notice_handler(lambda diag: told.append(diag.message_primary))
+    say = "BEGIN RAISE NOTICE 'computed'; RETURN ARRAY[1]; END"
+    driver.query(f"CREATE FUNCTION pg_temp.say() RETURNS int[] STABLE LANGUAGE plpgsql AS $${say}$$")
+    driver.fetch("SELECT pg_temp.say() AS a FROM generate_series(1, 3)")
+    assert told == ["computed"] * 3
+
+
+def test_strings_with_backslashes_are_left_to_the_ordinary_way(driver: Driver) -> None:
+    driver.query("SET standard_conforming_strings = off")
+    assert driver.fetch(r"SELECT amname FROM pg_am WHERE amname <> 'a\'; --'", opening="BEGIN") is None
+    assert driver.conn.pgconn.transaction_status == TransactionStatus.INTRANS
 
 
 def test_a_query_that_changes_data_runs_once(driver: Driver, table: str) -> None:

@@ -27,6 +27,7 @@ from pgmonkey_magic.tuning.lab import (
     allowance,
     histogram,
 )
+from pgmonkey_magic.tuning.lab.bench import LOOK
 from pgmonkey_magic.tuning.lab.load import Clock, Script
 
 SIZE, HOLD_S = 3, 0.04
@@ -41,7 +42,7 @@ def config(server: Server) -> Iterator[Config]:
     pools = len(cached_entries())
     yield parse_config(server.config())
     until(lambda: server.backends(APPLICATION_NAME) == 0, 2)
-    assert server.backends("pgmonkey-lab-look") == 0
+    until(lambda: server.backends(LOOK) == 0, 2)
     until(lambda: not lab_threads(), 2)
     assert len(cached_entries()) == pools
 

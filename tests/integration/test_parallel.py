@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import psycopg
 import pytest
+from fix_pgbouncer import Bouncer
 from fix_pools import Kind, in_threads, run_borrow, until
 from fix_server import Server
 
@@ -31,6 +32,7 @@ SLOW = "SELECT id FROM {} WHERE pg_sleep(0.002) IS NOT NULL"
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Split what is small, so that small tables have many parts."""
     monkeypatch.setattr(parts, "LEAST_BYTES", 0)
+    monkeypatch.setattr(parts, "LEAST_ROW_BYTES", 0)
     monkeypatch.setattr(parts, "PART_BYTES", 4 * 8192)
 
 
@@ -477,6 +479,15 @@ def test_it_does_not_let_the_pool_grow(kind: Kind, server: Server, big: str) -> 
     until(lambda: pool.occupancy.idle == 2)
     assert note(cell(pool, SLOW.format(big) + " AND id < 300", Parallel(8))) == "parallel 2 of 8"
     assert pool.occupancy.size == 2
+
+
+def test_not_behind_pgbouncer(kind: Kind, pgbouncer: Bouncer, big: str) -> None:
+    pool = kind.open(pgbouncer.config(), min_size=3, max_size=3)
+    until(lambda: pool.occupancy.idle == 3)
+    result = cell(pool, f"SELECT id FROM {big}", Parallel(3))
+    assert "PgBouncer" in note(result)
+    assert len(result.value) > 1000
+    PGConnectionManager().clear_cache()
 
 
 def test_the_holders_are_named(pool: Any, big: str) -> None:

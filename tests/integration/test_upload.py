@@ -58,6 +58,8 @@ def test_upsert(up: Uploads) -> None:
     double = pd.concat([frame, frame], ignore_index=True)
     with pytest.raises(RequestError, match=r"not unique in the DataFrame: df.iloc\[0\] and df.iloc\[2\]"):
         up(double, mode="upsert", key=["a", "k"])
+    with pytest.raises(RequestError, match=r"the key column 'k' is missing in df.iloc\[1\]"):
+        up(frame.assign(k=["x", None]), mode="upsert", key=["a", "k"])
     with pytest.raises(RequestError, match="no column 'nope', which the key names"):
         up(frame, mode="upsert", key="nope")
     with pytest.raises(RequestError, match="needs --key"):

@@ -65,7 +65,7 @@ def test_a_dataframe_goes_in_by_its_columns_names(connected: Shell, server: Serv
         "'", '"'
     )
     error = connected.error(f"%%pgmonkey --copy-from df\nCOPY {two} FROM STDIN (FORMAT csv)")
-    assert "text format" in str(error)
+    assert "leave out '(FORMAT csv)'" in str(error)
     assert len(rows(server, two)) == 6
 
 
@@ -96,7 +96,7 @@ def test_a_dataframe_of_every_kind_arrives(connected: Shell, table: str) -> None
     first, second = back.iloc[0], back.iloc[1]
     assert (first.i, second.i) == (1, -(2**62))
     assert (first.f, second.f) == (1.5, -1e300)
-    assert (first.n_text, second.isna().n_text) == ("1.10", True), "a missing value is NULL, a Decimal NaN too"
+    assert (first.n_text, back.n_text[1]) == ("1.10", "NaN"), "numeric has NaN"
     assert (first.t, second.t) == ("", "a\\b")
     assert (first.u, first.j, first.arr, second.arr) == (uuid.UUID(int=7), {"a": [1, None]}, [1, 2], [])
     assert (first.by, second.by) == (b"\x00\\\xff", b"")
@@ -163,11 +163,12 @@ def test_a_value_that_cannot_be_sent_names_its_column_and_the_connection_works_o
 ) -> None:
     connected.ip.user_ns["df"] = pd.DataFrame({"a": [1, 2], "b": ["fine", object()]})
     error = connected.error(f"%%pgmonkey --copy-from df\nCOPY {two} FROM STDIN")
-    assert "column b cannot be sent" in str(error)
+    assert "column 'b', df.iloc[1]: " in str(error)
     assert rows(server, two) == []
     backend = connected.run("%pgmonkey SELECT pg_backend_pid() AS pid").pid.item()
     connected.error(f"%%pgmonkey --copy-from df\nCOPY {two} FROM STDIN")
-    assert connected.run("%pgmonkey SELECT pg_backend_pid() AS pid").pid.item() == backend, "it was not thrown away"
+    assert connected.run("%pgmonkey SELECT 1 AS x").x.item() == 1
+    assert server.query(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}") == [(1,)], "not thrown away"
 
 
 def test_rows_of_a_copy_that_fails_at_its_end_are_not_there(connected: Shell, server: Server, two: str) -> None:

@@ -5,6 +5,7 @@ import re
 import pandas as pd
 import pytest
 from fix_notebook import Shell
+from fix_pools import until
 from fix_server import Server
 
 from pgmonkey_magic.notebook.grammar import parse_cell, parse_line
@@ -15,6 +16,7 @@ from pgmonkey_magic.results import parts
 def many(server: Server, table: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A table of 9,000 rows, which are many here."""
     monkeypatch.setattr(parts, "LEAST_BYTES", 0)
+    monkeypatch.setattr(parts, "LEAST_ROW_BYTES", 0)
     monkeypatch.setattr(parts, "PART_BYTES", 2 * 8192)
     server.query(f"INSERT INTO {table} SELECT generate_series(1, 9000)")
     return table
@@ -26,8 +28,7 @@ def warm(connected: Shell) -> Shell:
     connected.run("%pgmonkey tune min_size=3")
     pool = connected.ip.magics_manager.registry["PgMonkey"].session.current.pool
     connected.run("%pgmonkey SELECT 1")
-    while pool.occupancy.idle < 3:
-        pass
+    until(lambda: pool.occupancy.idle == 3)
     return connected
 
 

@@ -262,8 +262,11 @@ def test_the_smallest_size_that_meets_the_target_with_its_reasons() -> None:
     }
     assert [reason.split()[0] for reason in found.reasons] == ["max_size", "min_size", "max_idle"]
     assert "Erlang C" in found.reasons[0]
-    looser = recommend(load, PRESENT, Goal(0.100))
+    looser = recommend(load, PRESENT, Goal(0.060))
+    assert looser.row is not None
     assert looser.settings.max_size < size
+    one_less = predict(looser.settings.max_size - 1, load, requests=1)
+    assert looser.row.prediction.expected.p95_s <= 0.060 < one_less.expected.p95_s
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from pgmonkey_magic.cells.export.query import Query, Written
+from pgmonkey_magic.cells.export.query import Query, Taker, Written
 from pgmonkey_magic.cells.ways import ask
 from pgmonkey_magic.results import CopyRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import BufferedIOBase
 
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGresult
@@ -34,7 +35,7 @@ class Csv:
 
     delimiter: str = ","
 
-    def write(self, query: Query, target: IO[bytes]) -> PQGen[Written]:
+    def write(self, query: Query, target: BufferedIOBase) -> PQGen[Written]:
         """Run the query and write its rows. Raises what `ask` raises, OSError where they cannot be written."""
         exchange = query.exchange
         copy = None
@@ -42,7 +43,7 @@ class Csv:
             terms = "" if self.delimiter == "," else f", DELIMITER '{self.delimiter}'"
             copy = query.inside("COPY (", f"\n) TO STDOUT (FORMAT CSV, HEADER{terms})")
         if copy is not None:
-            rows = _Rows(exchange.progress, target.write)
+            rows = _Rows(exchange.progress, Taker(query, target.write))
             answer = yield from ask(exchange, copy, None, rows)
             rows.hand_over()
             return Written(answer.results[0].command_tuples or 0, answer.execute_s, answer.fetch_s)
@@ -69,7 +70,7 @@ class Gzipped:
 
     csv: Csv
 
-    def write(self, query: Query, target: IO[bytes]) -> PQGen[Written]:
+    def write(self, query: Query, target: BufferedIOBase) -> PQGen[Written]:
         """Write it."""
         with gzip.GzipFile("", "wb", LEVEL, target) as packed:
             return (yield from self.csv.write(query, packed))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
-from pgmonkey_magic.cells.export.query import Query, Written
-from pgmonkey_magic.cells.ways import ask, fetched_by_copy
+from pgmonkey_magic.cells.export.query import Query, Taker, Written
+from pgmonkey_magic.cells.ways import StatementFailed, ask, fetched_by_copy
 from pgmonkey_magic.results import Frame, Output, Reader, Wanted
 from pgmonkey_magic.results.arrow_schema import FixedSchema
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from io import BufferedIOBase
 
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGresult
@@ -31,7 +32,7 @@ class Parquet:
 
     output: Output
 
-    def write(self, query: Query, target: IO[bytes]) -> PQGen[Written]:
+    def write(self, query: Query, target: BufferedIOBase) -> PQGen[Written]:
         """Run the query and write its rows.
 
         Raises what `ask` raises, RequestError for a value without a place in its column, OSError.
@@ -40,8 +41,12 @@ class Parquet:
         schema = FixedSchema.of(query.description, conn.info.timezone, self.output)
         with ParquetWriter(target, schema.arrow) as writer, _Groups(writer, schema) as groups:
             if (command := query.with_columns(schema.as_text)) is not None:
-                wanted = Wanted(self.output, on_chunk=groups.take, advance=query.exchange.progress.advance)
-                fetched = yield from fetched_by_copy(query.exchange, command, query.parameters, wanted)
+                take = Taker(query, groups.take)
+                wanted = Wanted(self.output, on_chunk=take, advance=query.exchange.progress.advance)
+                try:
+                    fetched = yield from fetched_by_copy(query.exchange, command, query.parameters, wanted)
+                except StatementFailed as stopped:
+                    raise take.failure or stopped from stopped.error
                 if fetched is not None:
                     groups.end()
                     return Written(fetched.rows, fetched.execute_s, _since(fetched.first_byte_at), schema.notes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -16,7 +17,7 @@ from pgmonkey_magic.results.literals import with_literals
 from pgmonkey_magic.sql import Kind, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from psycopg.abc import PQGen
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 COPYABLE = WRITES | {"(", "select", "table", "values", "with"}
 """What a statement begins with that may stand in COPY (…); with RETURNING, where it is no query."""
+CANCEL_TIMEOUT_S = 5.0
+"""How long the server's answer to a cancel request is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,28 @@ class Query:
     def _inside(self, before: str, after: str) -> Command:
         text = before + only_statement(self.command.text) + after
         return replace(self.command.after(before), text=text)
+
+
+class Taker:
+    """Hands what comes to *take*; where that fails, the server is told to send no more, and `failure` is why.
+
+    Otherwise the error would have to wait until the last row of a long query has come and was dropped.
+    """
+
+    def __init__(self, query: Query, take: Callable[[Any], object]) -> None:
+        self._conn: Any = query.exchange.conn  # a sync one: an export has a thread of its own
+        self._take = take
+        self.failure: Exception | None = None
+
+    def __call__(self, piece: Any) -> None:
+        """Take a piece. Raises what *take* raises."""
+        try:
+            self._take(piece)
+        except Exception as failure:
+            self.failure = failure
+            with suppress(psycopg.Error):  # out of reach, or the query has just ended
+                self._conn.cancel_safe(timeout=CANCEL_TIMEOUT_S)
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from pgmonkey_magic.cells.export.csv import Csv, Gzipped
 from pgmonkey_magic.cells.export.query import Query, Written, described
@@ -19,6 +19,7 @@ from pgmonkey_magic.results import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BufferedIOBase
 
     from psycopg.abc import PQGen
 
@@ -31,7 +32,7 @@ TAB = "\t"
 class Format(Protocol):
     """How rows are written."""
 
-    def write(self, query: Query, target: IO[bytes]) -> PQGen[Written]:
+    def write(self, query: Query, target: BufferedIOBase) -> PQGen[Written]:
         """Run the query and write its rows to *target*."""
         ...
 

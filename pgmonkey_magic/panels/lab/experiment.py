@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from pgmonkey_magic.errors import PgMonkeyError
-from pgmonkey_magic.panels.lab.seen import LessonFacts, LoadFacts
+from pgmonkey_magic.panels.lab.lesson_seen import LessonFacts
+from pgmonkey_magic.panels.lab.seen import LoadFacts
 from pgmonkey_magic.panels.watch import Watch
 from pgmonkey_magic.pools import PGAsyncPool
 from pgmonkey_magic.tuning.lab import LabStopped, LessonRun, LoadRun, allowance
@@ -39,6 +41,7 @@ class Experiment:
         self._lock = threading.RLock()
         self._run: LoadRun | LessonRun | None = None
         self._watch: Watch | None = None
+        self._end_watch: Callable[[], object] = bool
         self._busy = self._stopping = self._closed = False
         self._began = 0.0
         self.load: LoadFacts | None = None
@@ -103,7 +106,7 @@ class Experiment:
     def look(self) -> None:
         """Bring the facts up to date."""
         with self._lock:
-            run = self._run
+            run = None if self._closed else self._run
             if isinstance(run, LessonRun):
                 self._look_at_lesson(run)
             elif run is not None:
@@ -118,9 +121,12 @@ class Experiment:
             except Exception as error:  # noqa: BLE001 - a thread's end, in which it was raised: shown in the panel
                 self._ended("", "failed", error)
         elif run.pool is not None:
-            if self._watch is None and not self._closed:
+            if self._watch is None:
                 self._watch = Watch(run.pool, "the pool")
-            self.occupancy = self._watch.look() if self._watch else None
+                # Its connection to the server must not outlive an experiment that nobody holds any more.
+                self._end_watch = weakref.finalize(self, self._watch.close)
+                self._end_watch.atexit = False
+            self.occupancy = self._watch.look()
 
     def _look_at_lesson(self, run: LessonRun) -> None:
         name = run.lesson.name
@@ -163,8 +169,7 @@ class Experiment:
             self._close_watch()
 
     def _close_watch(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
+        self._end_watch()
         self._watch = self.occupancy = None
 
 

@@ -10,11 +10,12 @@ import psycopg
 
 from pgmonkey_magic.errors import PgMonkeyError
 from pgmonkey_magic.panels.controls import button, on_change, toggle
-from pgmonkey_magic.panels.drawing import alarm, join, note
+from pgmonkey_magic.panels.drawing import FONT, alarm, note, tag
 from pgmonkey_magic.panels.lab.experiment import Experiment
 from pgmonkey_magic.panels.lab.form import Form
+from pgmonkey_magic.panels.lab.lesson_seen import LessonFacts, lesson_view
 from pgmonkey_magic.panels.lab.picture import before_load, lesson_drawn, load_drawn
-from pgmonkey_magic.panels.lab.seen import LessonFacts, lesson_view, load_view, with_clients
+from pgmonkey_magic.panels.lab.seen import load_view, with_clients
 from pgmonkey_magic.panels.lab.wanted import PRESETS, forecast
 from pgmonkey_magic.panels.panel import Panel
 from pgmonkey_magic.panels.picture import Heading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from pgmonkey_magic.config import Config
     from pgmonkey_magic.panels.drawing import Drawn
+    from pgmonkey_magic.panels.lab.seen import LoadFacts
     from pgmonkey_magic.panels.lab.wanted import Wanted
     from pgmonkey_magic.pools import PGAsyncPool, PGPool
 
@@ -50,6 +52,7 @@ class LabPanel(Panel):
         self.experiment = Experiment(config)
         self._where, self._mine, self._first_lesson = address(config), mine, lesson
         self._as_table = False
+        self._viewed: tuple[LoadFacts | None, Any] = (None, None)
         self._server_says = note("asking the server how many connections it has free …")
         self._advice = widgets.HTML()
         self._start = button("start", self._begin, style="success")
@@ -72,7 +75,7 @@ class LabPanel(Panel):
         forward = button("next lesson", self._go_on, hint="choose the lesson after this one")
         self._load_box = widgets.VBox([self._form.box, self._advice])
         self._lesson_box = _row(self._chooser, forward, self._pools)
-        first = _row(self._tab, self._start, self._stop, *([self._target] if self._mine else []))
+        first = _row(self._tab, self._start, self._stop, self._target)
         whole = widgets.VBox([first, self._load_box, self._lesson_box])
         whole.layout.width = "100%"
         return whole
@@ -99,7 +102,9 @@ class LabPanel(Panel):
             return before_load(self._where, self.mode)
         heading = Heading("its pool", self._where, "")
         pool = (with_clients(trial.occupancy), heading) if trial.occupancy else None
-        return load_drawn(load_view(trial.load), (self._where, self.mode), pool, as_table=self._as_table)
+        if trial.load is not self._viewed[0]:
+            self._viewed = trial.load, load_view(trial.load)
+        return load_drawn(self._viewed[1], (self._where, self.mode), pool, as_table=self._as_table)
 
     def ended(self) -> str:
         """Tell that there is always something to try."""
@@ -155,7 +160,7 @@ class LabPanel(Panel):
     def _show_tab(self, tab: str | None) -> None:
         for box, shown in ((self._load_box, tab == LOAD), (self._lesson_box, tab == LESSON)):
             box.layout.display = "flex" if shown else "none"
-        self._target.layout.display = "flex" if tab == LOAD else "none"
+        self._target.layout.display = "flex" if tab == LOAD and self._mine else "none"
         self.wake()
 
     def _show_target(self, name: str) -> None:
@@ -173,7 +178,7 @@ class LabPanel(Panel):
             words = note(forecast(wanted))
         except PgMonkeyError as error:
             words = alarm(str(error))
-        self._advice.value = join(words, self._server_says)
+        self._advice.value = tag("div", words, self._server_says, style=f"{FONT};max-width:1100px")
 
     def _ask_server(self) -> str:
         try:
@@ -190,7 +195,7 @@ class LabPanel(Panel):
 
 
 def _targets(mine: tuple[str, PGPool | PGAsyncPool] | None) -> list[tuple[str, str]]:
-    return [("on a pool of its own", ""), *([(f"on your pool {mine[0]}", mine[0])] if mine else [])]
+    return [("on the lab's own pool", ""), *([(f"on your pool {mine[0]}", mine[0])] if mine else [])]
 
 
 def _choice(options: Sequence[Any], value: str, changed: Callable[[Any], None]) -> widgets.ToggleButtons:
@@ -202,5 +207,5 @@ def _choice(options: Sequence[Any], value: str, changed: Callable[[Any], None]) 
 
 def _row(*controls: widgets.Widget) -> widgets.HBox:
     made = widgets.HBox(controls)
-    made.layout.flex_flow = "row wrap"
+    made.layout.flex_flow, made.layout.align_items = "row wrap", "center"
     return made

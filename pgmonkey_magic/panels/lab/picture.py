@@ -29,7 +29,8 @@ from pgmonkey_magic.panels.lab.waits import histogram_of, legend_of, progress_ba
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgmonkey_magic.panels.lab.seen import Compared, LessonView, LoadView
+    from pgmonkey_magic.panels.lab.lesson_seen import LessonView
+    from pgmonkey_magic.panels.lab.seen import Compared, LoadView
     from pgmonkey_magic.panels.picture import Heading
     from pgmonkey_magic.panels.seen import View
 
@@ -43,8 +44,8 @@ BESIDE = "display:flex;flex-wrap:wrap;align-items:flex-start;column-gap:10px"
 
 def before_load(where: str, mode: str) -> Drawn:
     """Return the picture before any load has run."""
-    top = title(name="a load", where=where, remark=mode)
-    return Drawn(sheet("No load has run yet", top, note(NOTHING_YET)), f"a load  {where}  {mode}\n{NOTHING_YET}")
+    top = title(name="lab: a load", where=where, remark=mode)
+    return Drawn(sheet("No load has run yet", top, note(NOTHING_YET)), f"lab: a load  {where}  {mode}\n{NOTHING_YET}")
 
 
 def load_drawn(view: LoadView, heading: tuple[str, str], pool: tuple[View, Heading] | None, *, as_table: bool) -> Drawn:
@@ -53,7 +54,7 @@ def load_drawn(view: LoadView, heading: tuple[str, str], pool: tuple[View, Headi
     *pool* is the occupancy to draw beside it, while it runs.
     """
     where, mode = heading
-    top = title(name="a load", where=where, remark=mode)
+    top = title(name="lab: a load", where=where, remark=mode)
     picture = [
         top,
         tag("div", view.heading, style=f"color:{LOUD}"),
@@ -62,7 +63,7 @@ def load_drawn(view: LoadView, heading: tuple[str, str], pool: tuple[View, Headi
     ]
     words = [
         *(tag("div", sentence, style=f"color:{LOUD};margin:3px 0") for sentence in view.sentences),
-        _compared(view.compared, as_table=as_table),
+        _compared(view, as_table=as_table),
         _waits(view, as_table=as_table),
         _curves(view),
         *map(note, view.cautions),
@@ -89,15 +90,19 @@ def load_label(view: LoadView) -> str:
     return f"A load of {view.heading}: {view.status}; {numbers}{wait}{predicted}"
 
 
-def _compared(compared: Sequence[Compared], *, as_table: bool) -> Html | str:
-    known = [each for each in compared if not math.isnan(each.measured)]
+def _compared(view: LoadView, *, as_table: bool) -> Html | str:
+    known = [each for each in view.compared if not math.isnan(each.measured)]
     if not known:
         return ""
     if all(math.isnan(each.low) for each in known):
         return row(*(figure(each.name, _value(each, each.measured)) for each in known))
     drawn = [(*_cells(each), "" if as_table else range_of(each), each.verdict) for each in known]
     body = table(HEADINGS, drawn, numbers=(1, 2, 3))
-    return body if as_table else join(body, range_legend())
+    return join(
+        body,
+        "" if as_table else range_legend(),
+        note("predicted by ", view.source, ", for the arrivals and holds as they were measured"),
+    )
 
 
 def _cells(each: Compared) -> tuple[str, str, str, str]:
@@ -143,7 +148,7 @@ def _curves(view: LoadView) -> Html | str:
 def load_text(view: LoadView, where: str, mode: str) -> str:
     """Return the picture as plain text."""
     numbers = " · ".join(f"{name} {value}" for name, value in view.numbers)
-    lines = [f"a load  {where}  {mode}", view.heading, f"{view.status} · {numbers}" if numbers else view.status]
+    lines = [f"lab: a load  {where}  {mode}", view.heading, f"{view.status} · {numbers}" if numbers else view.status]
     lines += view.sentences
     for each in view.compared:
         if not math.isnan(each.measured):

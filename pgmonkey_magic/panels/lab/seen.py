@@ -1,4 +1,4 @@
-"""What the lab panel shows, made of facts: frozen values and pure functions on them. `picture` draws them."""
+"""What is shown of a load, made of facts: frozen values and pure functions on them. `picture` draws them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pgmonkey_magic.panels.drawing import number, seconds
-from pgmonkey_magic.panels.lab.explained import EXPLAINED
-from pgmonkey_magic.panels.lab.wanted import asked
+from pgmonkey_magic.panels.lab.wanted import asked, percent
 from pgmonkey_magic.pools import quantile
 from pgmonkey_magic.tuning.lab import Bin, histogram
 from pgmonkey_magic.tuning.lab.report import ENOUGH
 from pgmonkey_magic.tuning.prediction import Figures
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pgmonkey_magic.panels.lab.wanted import Wanted
     from pgmonkey_magic.panels.seen import View
-    from pgmonkey_magic.tuning.lab import Answer, Lesson, Measurement, Report
+    from pgmonkey_magic.tuning.lab import Measurement, Report
 
 State = Literal["running", "stopped", "done", "failed"]
 POINTS = 90
 """Of a curve over the whole run."""
+LATEST = 3_000
+"""Requests whose waits are counted while a load runs: to count all again and again would itself make them wait."""
 WORKER = "pgmonkey-lab-"
 """What the names of a load's threads and tasks begin with."""
 
@@ -46,20 +45,10 @@ class LoadFacts:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LessonFacts:
-    """A lesson, how far it is and what came of it."""
-
-    lesson: Lesson
-    connection_type: str
-    state: State | Literal["new"] = "running"
-    stopping: bool = False
-    seconds: float = 0.0
-    answer: Answer | None = None
-    error: str = ""
-
-
 # -- views ------------------------------------------------------------------------------------------------------------
+
+
+ABOVE = "above the range"
 
 
 class Compared(NamedTuple):
@@ -79,7 +68,7 @@ class Compared(NamedTuple):
             return ""
         if self.measured < self.low:
             return "below the range"
-        return "above the range" if self.measured > self.high else "in the range"
+        return ABOVE if self.measured > self.high else "in the range"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +101,7 @@ class LoadView:
     size: int
     sentences: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LessonView:
-    """All that is shown of a lesson."""
-
-    name: str
-    number: str
-    question: str
-    explanation: str
-    steps: tuple[str, ...]
-    state: State | Literal["new"]
-    status: str
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    numeric: tuple[int, ...] = ()
-    answer: str = ""
-    next: str = ""
+    source: str = ""
     error: str = ""
 
 
@@ -155,18 +126,19 @@ def load_view(facts: LoadFacts) -> LoadView:
         size=facts.size,
         sentences=tuple(_sentences(report, figures, compared[-1])) if report else (),
         cautions=report.cautions if report else (),
+        source=report.prediction.source if report and report.prediction else "",
         error=facts.error,
     )
 
 
 def figures_so_far(measurement: Measurement | None, size: int) -> Figures:
-    """Return what was measured until now; percentiles of fewer than ENOUGH requests are NaN."""
+    """Return what was measured until now, waits by the latest requests; percentiles of fewer than ENOUGH are NaN."""
     if measurement is None or not measurement.served:
         return Figures(math.nan, math.nan, math.nan, math.nan)
-    served = measurement.served
+    served = measurement.served[-LATEST:]
     waits = sorted(each.wait_s for each in served)
     return Figures(
-        sum(each.hold_s for each in served) / size / max(measurement.seconds, 1e-9),
+        measurement.throughput * statistics.fmean(each.hold_s for each in served) / size,
         statistics.fmean(each.queued for each in served),
         statistics.fmean(waits),
         quantile(waits, 0.95) if len(waits) >= ENOUGH else math.nan,
@@ -219,11 +191,11 @@ def _compared(figures: Figures, report: Report | None) -> tuple[Compared, ...]:
 def _waits(measurement: Measurement | None, figures: Figures, report: Report | None) -> Waits:
     if measurement is None:
         return Waits()
-    queued = sorted(each.wait_s for each in measurement.served if each.queued)
+    served = measurement.served if report else measurement.served[-LATEST:]
+    queued = sorted(each.wait_s for each in served if each.queued)
     prediction = report.prediction if report else None
     predicted = (prediction.low.p95_s, prediction.high.p95_s) if prediction else (math.nan, math.nan)
-    at_once = len(measurement.served) - len(queued)
-    return Waits(histogram(queued), len(queued), at_once, figures.p95_s, predicted)
+    return Waits(histogram(queued), len(queued), len(served) - len(queued), figures.p95_s, predicted)
 
 
 def _curve(measurement: Measurement | None, what: str) -> tuple[float, ...]:
@@ -238,75 +210,21 @@ def _sentences(report: Report, figures: Figures, p95: Compared) -> list[str]:
     count = len(seen.served)
     if not count:
         return ["No request was served."]
-    them, all_ = (f"The {report.size} connections were", "all") if report.size > 1 else ("The connection was", "it")
+    they = f"The {report.size} connections were" if report.size > 1 else "The connection was"
+    busy, waited = percent(figures.utilisation), percent(figures.p_wait)
     late = f"; {seen.timeouts:,} got none in time" if seen.timeouts else ""
     said = [
         f"{count:,} request{'' if count == 1 else 's'} got a connection, {number(seen.throughput)} a second{late}.",
-        f"{them} busy for {figures.utilisation:.0%} of the time; {figures.p_wait:.0%} of them found {all_} taken.",
+        f"{they} busy for {busy} of the time, and {waited} of the requests had to wait.",
     ]
-    if report.prediction and p95.verdict:
+    if p95.verdict:
         said.append(
-            f"95 % of the requests waited at most {number(p95.measured)} ms. Predicted for a run like this: "
-            f"{number(p95.expected)} ms, and between {number(p95.low)} and {number(p95.high)} ms as luck will have it "
-            f"({report.prediction.source}); so it is {p95.verdict}."
+            f"95 % of the requests waited at most {number(p95.measured)} ms. Theory expects {number(p95.expected)} ms, "
+            f"and by chance {number(p95.low)} to {number(p95.high)} ms in a run like this: measured is {p95.verdict}."
         )
+    if p95.verdict == ABOVE:
+        said.append("Something besides the queue made requests wait, such as a machine that has other work to do.")
     return said
-
-
-# -- a lesson ---------------------------------------------------------------------------------------------------------
-
-
-def lesson_view(facts: LessonFacts, names: Sequence[str]) -> LessonView:
-    """Return what to show of a lesson; *names* are those of all lessons, in order."""
-    lesson, explained, answer = facts.lesson, EXPLAINED[facts.lesson.name], facts.answer
-    rows = answer.rows if answer else []
-    columns = tuple(rows[0]) if rows else ()
-    return LessonView(
-        name=lesson.name,
-        number=f"lesson {names.index(lesson.name) + 1} of {len(names)}",
-        question=lesson.question,
-        explanation=explained.text,
-        steps=lesson.steps,
-        state=facts.state,
-        status=_lesson_status(facts),
-        columns=columns,
-        rows=tuple(tuple(cell(row[column]) for column in columns) for row in rows),
-        numeric=tuple(i for i, column in enumerate(columns) if any(_is_number(row[column]) for row in rows)),
-        answer=_sentence(answer.sentence) if answer else "",
-        next=explained.next if answer else "",
-        error=facts.error,
-    )
-
-
-def _lesson_status(facts: LessonFacts) -> str:
-    kind = "sync" if facts.connection_type == "pool" else "async"
-    if facts.state == "new":
-        return f"not run yet; it will use {kind} pools of its own"
-    if facts.state == "running":
-        return "stopping …" if facts.stopping else f"running over {kind} pools of its own: {seconds(facts.seconds)}"
-    if facts.state == "failed":
-        return "failed"
-    took = seconds(facts.answer.seconds if facts.answer else facts.seconds)
-    return f"{'stopped' if facts.state == 'stopped' else 'measured'} in {took}, over {kind} pools of its own"
-
-
-def cell(value: object) -> str:
-    """Return a value of a lesson's table as a person reads it."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,g}" if abs(value) < 1e6 else f"{value:,.0f}"
-    return str(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 # -- the pool of a load -----------------------------------------------------------------------------------------------
@@ -321,4 +239,6 @@ def with_clients(view: View) -> View:
 
     queue = tuple(replace(each, who=plain(each.who)) for each in view.facts.queue)
     slots = tuple(replace(slot, who=plain(slot.who)) for slot in view.slots)
-    return replace(view, facts=replace(view.facts, queue=queue), slots=slots)
+    # That there is a queue is what the load is for: no alarm, and the lab's own figures say it.
+    alarms = tuple(each for each in view.alarms if WORKER not in each.what and not each.what.startswith("the queue"))
+    return replace(view, facts=replace(view.facts, queue=queue), slots=slots, alarms=alarms)

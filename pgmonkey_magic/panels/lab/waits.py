@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pgmonkey_magic.panels.lab.seen import Compared, Waits
 
 WIDTH, HEIGHT = 360, 90
+ROOM = 1.5
+"""How much wider than the bars the picture may be, for a prediction."""
 RANGE_WIDTH, RANGE_HEIGHT = 200, 18
 
 
@@ -34,14 +36,14 @@ def histogram_of(waits: Waits) -> Html | str:
     longest_s = waits.bins[-1].to_s
     low_s, high_s = waits.range_s
     # A prediction far beyond what was seen would press the bars into a corner.
-    top_s = max(longest_s, min(high_s, 1.5 * longest_s)) if math.isfinite(high_s) else longest_s
+    top_s = max(longest_s, min(high_s, ROOM * longest_s)) if math.isfinite(high_s) else longest_s
 
     def x(s: float) -> str:
         return f"{WIDTH * min(1.0, s / top_s):.1f}"
 
     highest = max(each.requests for each in waits.bins)
     shapes: list[Html] = []
-    if not math.isnan(low_s) and high_s > 0:
+    if not math.isnan(low_s) and high_s > 0 and low_s <= top_s:
         width = max(1.0, float(x(high_s)) - float(x(low_s)))
         shapes.append(
             tag("rect", x=x(low_s), y=0, width=f"{width:.1f}", height=HEIGHT, fill=ORANGE, fill_opacity="0.3")
@@ -80,7 +82,8 @@ def legend_of(waits: Waits) -> Html | str:
         )
     low_s, high_s = waits.range_s
     if not math.isnan(low_s):
-        words = f"{number(low_s * 1e3)} to {number(high_s * 1e3)} ms"
+        beyond = ", right of this picture" if low_s > waits.bins[-1].to_s * ROOM else ""
+        words = f"{number(low_s * 1e3)} to {number(high_s * 1e3)} ms{beyond}"
         parts.append(_key("predicted for it", words, f"border-left:12px solid {ORANGE}"))
     return row(*parts, gap_px=14, style="font-size:11px")
 

@@ -11,8 +11,8 @@ from pgmonkey_magic.tuning.lab import Load
 from pgmonkey_magic.tuning.prediction import P95, closed_load
 from pgmonkey_magic.tuning.sizing import busy_connections, erlang_c, wait_quantile
 
-KNEE = 0.75
-"""How busy a pool is where its waits begin to grow faster than its load."""
+KNEE = (0.7, 0.9)
+"""About how busy a pool is where its waits begin to grow much faster than its load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,22 @@ def forecast(wanted: Wanted) -> str:
     use = f"{number(wanted.rate)}/s × {seconds(wanted.hold_s)} keeps {number(busy)} of {size} connections busy"
     if busy >= size:
         return f"{use}: more than there are, so the queue will grow for as long as the load lasts."
-    share = f"{use} ({busy / size:.0%})"
+    share = f"{use} ({percent(busy / size)}{_knee(busy / size)})"
     cv = 1.0 if wanted.hold == "exponential" else 0.0
     p95_s = wait_quantile(size, wanted.rate, wanted.hold_s, P95, cv)
-    waits = f"{erlang_c(size, busy):.0%} of the requests will wait, 95 % of them all for at most {seconds(p95_s)}"
-    knee = "; this is past the knee" if busy / size > KNEE else ""
-    return f"{share}{knee}. Expected: {waits}."
+    waits = f"{percent(erlang_c(size, busy))} of the requests will wait, and 95 % of all wait at most {seconds(p95_s)}"
+    return f"{share}. Expected: {waits}."
+
+
+def percent(share: float) -> str:
+    """Return a share of 1 as a person reads it."""
+    return f"{100 * share:.0f} %"
+
+
+def _knee(utilisation: float) -> str:
+    if utilisation < KNEE[0]:
+        return ""
+    return ", about the knee" if utilisation <= KNEE[1] else ", past the knee"
 
 
 def _of_closed(wanted: Wanted) -> str:
@@ -100,6 +110,6 @@ def _of_closed(wanted: Wanted) -> str:
         return f"{workers} workers share {size} connections; at most {workers - size} will wait at a time."
     busy, p_wait, _, p95_s = closed_load(size, workers, wanted.think_s, wanted.hold_s)
     return (
-        f"{workers} workers share {size} connections. Expected: {busy:.0%} busy; {p_wait:.0%} of the requests will "
-        f"wait, 95 % of them all for at most {seconds(p95_s)}."
+        f"{workers} workers share {size} connections. Expected: {percent(busy)} busy, {percent(p_wait)} of requests "
+        f"will wait, and 95 % of all wait at most {seconds(p95_s)}."
     )

@@ -8,8 +8,8 @@ from typing import Any
 from pgmonkey_magic.panels.drawing import seconds
 
 TIMES_S = (1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-LEAST_TOP = 20
-"""A slider for sizes reaches at least that far."""
+LEAST_TOP, MOST_TOP = 20, 1000
+"""A slider for sizes reaches at least and at most that far; a box takes any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,22 @@ DIALS = (
 def top_of(*sizes: float, so_far: int = LEAST_TOP) -> int:
     """Return where a slider for sizes ends: at *so_far*, or at twice the largest of *sizes* if that one is near it."""
     largest = int(max(sizes))
-    return so_far if largest * 1.25 <= so_far else -(-largest * 2 // 10) * 10
+    return so_far if largest * 1.25 <= so_far else min(MOST_TOP, -(-largest * 2 // 10) * 10)
 
 
 def shown(setting: str, value: Any) -> str:
-    """Return a value as a person reads it, with its unit: `20`, `300 s (5 min)`, `on`."""
+    """Return a value as a person reads it, with its unit: `20 connections`, `300 s (5 min)`, `on`."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    if setting.endswith("_size") or not isinstance(value, int | float):
-        return f"{value:,}" if isinstance(value, int) else str(value)
+    if setting.endswith("_size"):
+        return f"{value:,} connection{'' if value == 1 else 's'}"
     return f"{value:g} s ({seconds(value)})" if 120 <= value < 1e9 else f"{value:g} s"
+
+
+def change(setting: str, now: Any, new: Any) -> str:
+    """Return two values as a person reads them: `4 → 10 connections`, `30 s → 300 s (5 min)`."""
+    return (
+        f"{now:,} → {shown(setting, new)}"
+        if setting.endswith("_size")
+        else f"{shown(setting, now)} → {shown(setting, new)}"
+    )

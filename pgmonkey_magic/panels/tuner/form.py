@@ -46,7 +46,7 @@ class Knob:
 
     @property
     def controls(self) -> list[widgets.Widget]:
-        """One cell of the grid for each column."""
+        """Those of one row of the grid."""
         return [self.box, self.slider or widgets.HTML(), self.effect]
 
     def show(self, line: Line, top: int) -> None:
@@ -85,22 +85,25 @@ class Form:
         self.knobs: Mapping[str, Knob] = {dial.setting: Knob(dial, moved) for dial in DIALS}
         self._top = LEAST_TOP
         cells = [control for knob in self.knobs.values() for control in knob.controls]
-        layout = widgets.Layout(width="100%", grid_template_columns=COLUMNS, align_items="center", margin="4px 0")
+        layout = widgets.Layout(width="99%", grid_template_columns=COLUMNS, align_items="center", margin="4px 0")
         self.widget = widgets.GridBox(cells, layout=layout)
 
     def show(self, lines: tuple[Line, ...]) -> None:
         """Bring every control to its setting's value."""
         sizes = [size for line in lines if line.setting.endswith("_size") for size in (line.now, line.new)]
-        self._top = top_of(*sizes, so_far=self._top)
+        # It does not shrink under the hand of who moves a slider.
+        moving = any(line.changed for line in lines)
+        self._top = top_of(*sizes, so_far=self._top if moving else LEAST_TOP)
         for line in lines:
             self.knobs[line.setting].show(line, self._top)
 
 
-def _box(dial: Dial) -> widgets.Widget:
-    layout = widgets.Layout(width="215px")
-    common = {"description": dial.label, "tooltip": dial.hint, "style": LABELLED, "layout": layout}
+def _box(dial: Dial) -> Any:
+    common: dict[str, Any] = {"description": dial.label, "tooltip": dial.hint, "style": LABELLED}
+    common["layout"] = widgets.Layout(width="215px")
     if dial.is_size:
         return widgets.IntText(**common)
     if dial.steps:
         return widgets.FloatText(**common)
-    return widgets.Checkbox(**common)
+    # Not a box to tick: its label would stand on the other side than those of the others.
+    return widgets.Dropdown(options=[("off", False), ("on", True)], **common)

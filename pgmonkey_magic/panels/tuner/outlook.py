@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pgmonkey_magic.pools import PGAsyncPool, PGPool
     from pgmonkey_magic.tuning import WhatIf
 
-EVERY_S = 5.0
+EVERY_S = 10.0
 """Between two readings, each with its predictions."""
 KEPT = 720
 """Readings, those of an hour."""
@@ -96,7 +97,7 @@ def turned_out(trial: Trial, waits_s: list[float]) -> str:
     head = f"since max_size {trial.before} → {trial.after}"
     if len(waits_s) < ENOUGH:
         return f"{head}: {len(waits_s)} requests in {TRIAL_S:.0f} s, too few to tell how it turned out"
-    before = "too few to tell" if trial.p95_s != trial.p95_s else milliseconds(trial.p95_s)  # noqa: PLR0124 - NaN
+    before = "too few to tell" if math.isnan(trial.p95_s) else milliseconds(trial.p95_s)
     predicted = f", predicted {milliseconds(trial.predicted_s)}" if trial.predicted_s is not None else ""
     after = milliseconds(quantile(waits_s, 0.95))
     return f"{head}: p95 wait {after} over {len(waits_s):,} requests{predicted}; before it {before}"

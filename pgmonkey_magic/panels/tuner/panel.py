@@ -50,22 +50,29 @@ class TunerPanel(Panel):
         self._questions = Questions(self)
         self._undo_button = button("undo", self._undo, hint="go back to the settings before the last change")
         self._yaml = toggle("YAML", self._show_diff, hint="what saving would change in the file")
-        self._live = _tick("live", "apply each change at once")
-        self._recycle = _tick("recycle", "also replace the connections: idle ones now, others when they come back")
+        self._live = _tick("live (apply at once)", "apply each change at once")
+        self._recycle = _tick(
+            "recycle the old connections", "also replace the connections: idle ones now, others when they come back"
+        )
         on_change(self._live, self._went_live)
         on_change(self._recycle, self._marked)
         self._view = view(self._facts())
         super().__init__(
-            button("Apply", self._apply, hint="give the running pool the new settings", style="primary"),
-            self._live,
-            self._recycle,
-            self._undo_button,
-            button("reset", self._reset, hint="drop what is proposed"),
             self._questions.presets,
             button("recommend…", self._questions.ask_for_goal, hint="settings for the load that was measured"),
             self._yaml,
             button("save…", self._save, hint="write the pool's settings into its YAML file; comments stay"),
             self._form.widget,
+            widgets.HBox(
+                [
+                    button("Apply", self._apply, hint="give the running pool the new settings", style="primary"),
+                    self._live,
+                    self._recycle,
+                    self._undo_button,
+                    button("reset", self._reset, hint="drop what is proposed"),
+                ],
+                layout=widgets.Layout(width="100%", flex_flow="row wrap", align_items="center"),
+            ),
         )
 
     # -- what every panel says ------------------------------------------------------------------------------------
@@ -112,6 +119,7 @@ class TunerPanel(Panel):
             section=pool.section,
             wanted=wanted,
             recycle=self._recycle.value is True,
+            asked=self._questions.waits_for_yes,
             former=pool.former_settings,
             source=pool.config.source.name if pool.config.source else "",
             tuned=pool.tuned,
@@ -131,14 +139,14 @@ class TunerPanel(Panel):
         self._reasons = reasons
         self._changed()
 
-    def recommend(self, goal_of: Callable[[int], Goal]) -> str:
-        """Propose what the measured load asks for; *goal_of* makes a goal of the server's room. Waits for the server."""
-        room = self._room.fresh()
-        pool, most = self._pool, room.free
-        if most is None:
-            self._reasons = (f"no recommendation: it is not known what the server has room for: {room.account}",)
-            return ""
-        found = tuning.recommend(self._outlook.busiest(), pool.settings, goal_of(most), tuning.troubles(pool))
+    def recommend(self, goal_of: Callable[[int | None], Goal]) -> str:
+        """Propose what the measured load asks for; *goal_of* makes a goal of the room that the server has, if known.
+
+        Waits for the server.
+        """
+        pool = self._pool
+        goal = goal_of(self._room.fresh().free)
+        found = tuning.recommend(self._outlook.busiest(), pool.settings, goal, tuning.troubles(pool))
         if found.refusal is not None:
             self._reasons = (f"no recommendation: {found.refusal}",)
             return ""
@@ -287,4 +295,6 @@ class TunerPanel(Panel):
 
 
 def _tick(words: str, hint: str) -> widgets.Checkbox:
-    return widgets.Checkbox(description=words, tooltip=hint, indent=False, layout=widgets.Layout(width="auto"))
+    return widgets.Checkbox(
+        description=words, tooltip=hint, indent=False, layout=widgets.Layout(width="auto", margin="2px 10px")
+    )

@@ -26,18 +26,16 @@ from pgmonkey_magic.panels.drawing import (
     tint,
     title,
 )
-from pgmonkey_magic.panels.tuner.dials import shown
+from pgmonkey_magic.panels.tuner.dials import change, shown
 from pgmonkey_magic.panels.tuner.proposal import REFUSED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pgmonkey_magic.panels.picture import Heading
     from pgmonkey_magic.panels.tuner.proposal import Line, View
     from pgmonkey_magic.tuning import Figures, Row, WhatIf
 
-HEADINGS = ("max_size", "", "busy", "P(wait)", "", "p95 wait", "p95 range", "measured P(wait)", "measured p95")
-NUMBERS = (0, 2, 3, 5, 6, 7, 8)
+HEADINGS = ("max_size", "", "busy", "P(wait)", "", "measured", "p95 wait", "range", "measured")
+NUMBERS = (0, 1, 2, 3, 5, 6, 7, 8)
 
 
 def drawn(view: View, heading: Heading, *, with_settings: bool) -> Drawn:
@@ -69,8 +67,9 @@ def cell(line: Line) -> Html:
         return tag("div", shown(line.setting, line.now), style=f"{QUIET};{FIXED};padding-left:8px")
     colour = VERMILLION if line.effect == REFUSED else BLUE
     style = f"border-left:4px solid {colour};background:{tint(colour)};padding:1px 8px;{FIXED};color:{LOUD}"
-    change = tag("b", f"{shown(line.setting, line.now)} → {shown(line.setting, line.new)}")
-    return tag("div", change, " ", tag("span", _effect(line)), style=f"{style};line-height:1.35;overflow-wrap:anywhere")
+    words = tag("b", change(line.setting, line.now, line.new))
+    effect = f" · {_effect(line)}" if line.effect else ""
+    return tag("div", words, effect, style=f"{style};line-height:1.35;overflow-wrap:anywhere")
 
 
 def _effect(line: Line) -> str:
@@ -98,7 +97,7 @@ def _notes(view: View) -> list[str]:
     else:
         found.append(f"server: room for {facts.room.free:,} connections of this pool ({facts.room.account})")
     if view.undo:
-        found.append(f"undo would bring back: {view.undo} ({len(facts.former)} to go back)")
+        found.append(f"undo ({len(facts.former)}): {view.undo}")
     found += facts.reasons
     return [*found, facts.sequel] if facts.sequel else found
 
@@ -108,14 +107,21 @@ def _notes(view: View) -> list[str]:
 
 def _what_if(view: View) -> Html:
     answer = view.facts.what_if
-    head = tag("div", "What if max_size were …", style=f"margin:8px 0 0;font-weight:600;color:{LOUD}")
+    head = tag(
+        "div",
+        "What if max_size were … (predicted; measured at the present size)",
+        style=f"margin:8px 0 0;font-weight:600;color:{LOUD}",
+    )
     if answer is None:
         return join(head, note("being worked out"))
     if answer.refusal is not None:
         return join(head, note(f"not yet: {answer.refusal}"))
     rows = [_row(row, view) for row in answer.rows]
     return join(
-        head, table(HEADINGS, rows, numbers=NUMBERS), *map(note, answer.cautions), note(f"by {_sources(answer)}")
+        head,
+        table(HEADINGS, rows, numbers=NUMBERS),
+        *map(note, answer.cautions),
+        note(f"predicted by {_sources(answer)}"),
     )
 
 
@@ -127,9 +133,9 @@ def _row(row: Row, view: View) -> list[object]:
         percent(expected.utilisation),
         percent(expected.p_wait),
         meter(expected.p_wait, width_px=60),
-        milliseconds(expected.p95_s),
-        "–" if math.isinf(expected.p95_s) else f"{milliseconds(low.p95_s)} to {milliseconds(high.p95_s)}",
         percent(row.measured.p_wait) if row.measured else "",
+        milliseconds(expected.p95_s),
+        _range(low.p95_s, high.p95_s) if math.isfinite(expected.p95_s) else "–",
         milliseconds(row.measured.p95_s) if row.measured else "",
     ]
     return [tag("b", each) if row.is_present and not isinstance(each, Html) else each for each in cells]
@@ -153,6 +159,11 @@ def milliseconds(wait_s: float) -> str:
     return number(wait_s * 1000, " ms") if wait_s < 10 else number(wait_s, " s")
 
 
+def _range(low_s: float, high_s: float) -> str:
+    low, high = milliseconds(low_s), milliseconds(high_s)
+    return low if low == high else f"{low} to {high}"
+
+
 def _sources(answer: WhatIf) -> str:
     return " and ".join(dict.fromkeys(row.prediction.source for row in answer.rows))
 
@@ -171,11 +182,11 @@ def _diff(view: View) -> Html | str:
     return tag("div", *lines, style=f"{style};font:12px/1.5 var(--jp-code-font-family,monospace)")
 
 
-def _diff_style(line: str) -> str | None:
+def _diff_style(line: str) -> str:
     if line.startswith(("---", "+++", "@@")):
         return QUIET
     colour = {"+": BLUE, "-": ORANGE}.get(line[:1])
-    return f"background:{tint(colour, 0.2)}" if colour else None
+    return f"background:{tint(colour, 0.2)}" if colour else ""
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -192,8 +203,9 @@ def _text(view: View, heading: Heading, kind: str) -> str:
 
 
 def _text_line(line: Line) -> str:
-    now, new = shown(line.setting, line.now), shown(line.setting, line.new)
-    return f"  {line.setting:<18} {f'{now} → {new}  {_effect(line)}' if line.changed else now}"
+    if not line.changed:
+        return f"  {line.setting:<18} {shown(line.setting, line.now)}"
+    return f"  {line.setting:<18} {change(line.setting, line.now, line.new)} · {_effect(line)}".rstrip(" ·")
 
 
 def _text_of(answer: WhatIf | None, view: View) -> list[str]:

@@ -32,8 +32,8 @@ class Facts:
     """A pool, what is wanted of it, and what is known around it.
 
     `wanted` has the proposed values by setting; `former` are the settings before each change, oldest first; `source`
-    is the file's name, empty where there is none; `reasons` are those of what is proposed, or why nothing is; `diff` is
-    None while it is not asked for.
+    is the file's name, empty where there is none; `asked` tells that a second yes is being waited for; `reasons` are
+    those of what is proposed, or why nothing is; `diff` is None while it is not asked for.
     """
 
     settings: PoolSettings
@@ -41,8 +41,7 @@ class Facts:
     section: str
     wanted: Mapping[str, Any] = field(default_factory=dict)
     recycle: bool = False
-    live: bool = False
-    connected: bool = True
+    asked: bool = False
     former: tuple[PoolSettings, ...] = ()
     source: str = ""
     tuned: bool = False
@@ -99,7 +98,7 @@ def view(facts: Facts) -> View:
         for now in [getattr(facts.settings, dial.setting)]
     )
     wanted_size = facts.wanted.get("max_size", facts.settings.max_size)
-    warning = "" if refusals else beyond(facts.room, wanted_size, facts.settings.max_size)
+    warning = "" if refusals or facts.asked else beyond(facts.room, wanted_size, facts.settings.max_size)
     now = facts.occupancy
     recycles = f"recycling replaces {now.idle} idle now, {now.in_use} in use when they come back"
     return View(facts, lines, refusals, warning, recycles if facts.recycle else "", _undo(facts))

@@ -28,6 +28,7 @@ class Questions:
         self._panel = panel
         self._work: Callable[[], str] = str
         self._fields: dict[str, Any] = {}
+        self.waits_for_yes = False
         options = [(CHOOSE, ""), *((preset.words, name) for name, preset in PRESETS.items())]
         options.append(("FastAPI: one async pool for all requests", FASTAPI))
         self.presets = widgets.Dropdown(options=options, layout=widgets.Layout(width="120px"))
@@ -39,9 +40,10 @@ class Questions:
 
     def ask_for_yes(self, question: str, work: Callable[[], str]) -> None:
         """Do *work* only after a second click."""
-        self._work = work
         words = widgets.HTML(tag("div", alarm(question), style=FONT))
         self._open(words, button("apply anyway", self._yes, style="warning"))
+        self._work, self.waits_for_yes = work, True
+        self._panel.wake()
 
     def ask_for_goal(self) -> None:
         """Recommend for a target wait, a number of processes, a kind of traffic."""
@@ -50,15 +52,17 @@ class Questions:
             *((each.words, name) for name, each in PRESETS.items() if name in LIFECYCLES),
         ]
         self._fields = {
-            "p95_ms": widgets.FloatText(10, **_labelled("p95 wait at most, ms")),
-            "processes": widgets.IntText(1, **_labelled("processes with such a pool")),
-            "lifecycle": widgets.Dropdown(options=lifecycles, **_labelled("max_idle, max_lifetime")),
+            "p95_ms": widgets.FloatText(10, **_labelled("p95 wait at most, ms", 230)),
+            "processes": widgets.IntText(1, **_labelled("processes with such a pool", 250)),
+            "lifecycle": widgets.Dropdown(options=lifecycles, **_labelled("max_idle, max_lifetime", 420)),
         }
         self._open(*self._fields.values(), button("propose", self._recommend, style="primary"))
 
     def ask_for_path(self) -> None:
         """Save into a file, for a pool that came from none."""
-        self._fields = {"path": widgets.Text(placeholder="pgmonkey_config.yaml", **_labelled("an existing YAML file"))}
+        self._fields = {
+            "path": widgets.Text(placeholder="pgmonkey_config.yaml", **_labelled("an existing YAML file", 420))
+        }
         self._open(self._fields["path"], button("save", self._save_there, style="primary"))
 
     # -- answers --------------------------------------------------------------------------------------------------
@@ -76,8 +80,9 @@ class Questions:
             return
         self.leave()
 
-        def goal_of(free: int) -> Goal:
-            return goal_for(p95_s, free, processes, lifecycle)
+        def goal_of(free: int | None) -> Goal:
+            known = free is not None
+            return goal_for(p95_s, free, processes, lifecycle) if known else Goal(p95_s, None, lifecycle)
 
         self._panel.act(lambda: self._panel.recommend(goal_of))
 
@@ -91,7 +96,7 @@ class Questions:
 
     def _chosen(self, name: str) -> None:
         if name == FASTAPI:
-            self._fields = {"requests": widgets.IntText(10, **_labelled("requests at once"))}
+            self._fields = {"requests": widgets.IntText(10, **_labelled("requests at once", 200))}
             self._open(self._fields["requests"], button("propose", self._fastapi, style="primary"))
         elif name:
             self._propose(name)
@@ -112,22 +117,22 @@ class Questions:
         self._panel.propose(preset.proposed(self._panel.pool.settings), (preset.reason,))
 
     def _open(self, *contents: widgets.Widget) -> None:
+        self._work, self.waits_for_yes = str, False
         for each in contents:
             if not isinstance(each, (widgets.HTML, widgets.Button)):
                 beside_the_cell(each)
         if not contents:
-            self._panel.open_drawer()
+            with self._panel.lock:
+                self._panel.open_drawer()
             return
         *fields, yes = contents
         answers = widgets.HBox([*fields, yes, button("leave it", self.leave)])
         answers.layout.flex_flow = "row wrap"
         answers.layout.align_items = "center"
-        self._panel.open_drawer(answers)
+        with self._panel.lock:
+            self._panel.open_drawer(answers)
 
 
-def _labelled(words: str) -> dict[str, Any]:
-    return {
-        "description": words,
-        "style": {"description_width": "initial"},
-        "layout": widgets.Layout(width="auto", max_width="420px"),
-    }
+def _labelled(words: str, width_px: int) -> dict[str, Any]:
+    layout = widgets.Layout(width=f"{width_px}px")
+    return {"description": words, "style": {"description_width": "initial"}, "layout": layout}

@@ -62,7 +62,7 @@ def cells(values: np.ndarray, nulls: np.ndarray | None) -> Cells:
 
 def rows(columns: Sequence[Cells], count: int) -> memoryview:
     """Return *count* rows, as they follow the header of COPY BINARY. Raises Unfit for a value that is too large."""
-    return memoryview(held_bytes(joined_fields(columns, count, with_number=True)))
+    return held_bytes(joined_fields(columns, count, with_number=True)).data
 
 
 def offsets_of(array: pa.LargeBinaryArray | pa.LargeStringArray) -> np.ndarray:

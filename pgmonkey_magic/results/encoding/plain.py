@@ -40,7 +40,7 @@ def rows(columns: Sequence[pa.LargeBinaryArray], _count: int) -> memoryview:
     joined = pc.binary_join_element_wise(
         *parts, pa.scalar(b"", BYTES), null_handling="replace", null_replacement=rb"\N"
     )
-    return memoryview(held_bytes(joined))
+    return held_bytes(joined).data
 
 
 def writer(kind: Kind, target: TargetType, session: Session) -> Write:

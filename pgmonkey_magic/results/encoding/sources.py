@@ -6,7 +6,7 @@ interface (`__arrow_c_stream__`). The index of a DataFrame is no column of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,11 +62,23 @@ class Source:
         """The names of the columns."""
         return tuple(column.name for column in self.columns)
 
+    def only(self, names: Sequence[str]) -> Source:
+        """Return the columns of these names, in this order. Raises RequestError."""
+        if missing := [name for name in names if name not in self.names]:
+            known = ", ".join(map(repr, self.names))
+            raise RequestError(f"the DataFrame has no column {missing[0]!r}, which COPY lists; it has {known}")
+        return replace(self, columns=tuple(self.columns[self.names.index(name)] for name in names))
+
     def check_unique(self, key: Sequence[str]) -> None:
-        """Check that no two rows have the same key; missing values are no key. Raises RequestError."""
+        """Check that each row has a key, and no two rows the same. Raises RequestError."""
         frame = self.selected([self.names.index(name) for name in key])
+        if (missing := frame.isna().to_numpy()).any():
+            row, column = (int(place[0]) for place in missing.nonzero())
+            raise RequestError(
+                f"the key column {key[column]!r} is missing in {self.called(row)}; no row is found by NULL"
+            )
         try:
-            again = frame.duplicated(keep=False) & frame.notna().all(axis=1)
+            again = frame.duplicated(keep=False)
         except TypeError as error:
             raise RequestError(f"the key ({', '.join(key)}) cannot be compared: {error}") from error
         if not again.any():

@@ -15,12 +15,12 @@ from pgmonkey_magic.pools.loop import submit
 from pgmonkey_magic.tuning.audit import budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pgmonkey_magic.config import Config
 
 APPLICATION_NAME = "pgmonkey-lab"
-READY_S = 10.0
+READY_S, AT_REST_S = 10.0, 1.0
 
 Pool = PGPool | PGAsyncPool
 
@@ -59,6 +59,17 @@ def refuse_beyond(allowed: int, wanted: int, what: str) -> None:
         )
 
 
+def _settle(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _is_at_rest(pool: Pool) -> bool:
+    now = pool.occupancy
+    return now.idle + now.in_use >= now.size
+
+
 @contextmanager
 def own_pool(config: Config, connection_type: str, **settings: Any) -> Iterator[Pool]:
     """Open a pool that nobody else can find, wait for its `min_size`, and close it at the end.
@@ -72,11 +83,11 @@ def own_pool(config: Config, connection_type: str, **settings: Any) -> Iterator[
             submit(pool.connect()).result()
         else:
             pool.connect()
-        deadline = time.monotonic() + READY_S
-        while pool.occupancy.idle < pool.settings.min_size and time.monotonic() < deadline:
-            time.sleep(0.005)
+        _settle(lambda: pool.occupancy.idle >= pool.settings.min_size, READY_S)
         yield pool
     finally:
+        # What is being cleaned after its return when a pool is closed stays open until the garbage is collected.
+        _settle(lambda: _is_at_rest(pool), AT_REST_S)
         if isinstance(pool, PGAsyncPool):
             pool.close()
         else:
