@@ -20,6 +20,7 @@ from fix_recorder import Exchange, Outcome
 
 from pgmonkey_magic import SQLError
 from pgmonkey_magic.cells import CommandResult, ResultSets, binding, ways
+from pgmonkey_magic.sql import split
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -48,10 +49,14 @@ COPIED = [
     Cell("", "SELECT 1;\n\nSELECT 'é',\n  nowhere FROM pg_am; SELECT 2"),
     Cell("", "SELECT 'é'; SELECT 6 / (i - 500) FROM generate_series(1, 1000) AS i"),
     Cell("", "SELECT ARRAY[6 / (i - 500)] FROM generate_series(1, 1000) AS i"),
+    Cell("", "; -- é;\n;SELECT 'é' FROM pg_am"),
+    Cell("", ";;SELECT 'é', nowhere FROM pg_am;"),
+    Cell("", "SELECT 1 FROM pg_am WHERE ; -- end"),
     Cell("", "SELECT $1 IS NULL FROM pg_am"),
     Cell("", "SELECT $1, nowhere FROM pg_am"),
     Cell("", f"SELECT i AS {TOO_LONG} FROM generate_series(1, 2) AS i; SELECT 1 AS {TOO_LONG}"),
     Cell("", f"SELECT ARRAY[i] AS {TOO_LONG} FROM generate_series(1, 2) AS i"),
+    Cell("", "SELECT to_tsquery('english', 'the') FROM generate_series(1, 2)"),
     Cell("", f"SELECT nowhere AS {TOO_LONG} FROM pg_am"),
     Cell("", "SELECT 1 FROM pg_am) TO STDOUT; SELECT (1"),
     Cell("", "SELECT 1 AS a, 2 AS a, '{3}'::int[] AS a, 4 AS \"A;\" FROM pg_am"),
@@ -137,7 +142,7 @@ def _joined(question: Exchange, answer: Exchange) -> Exchange:
     assert question.parsed
     text, notices = question.parsed[-1], [*question.notices]
     (statement,) = split(text.decode())  # a COPY has no room for what stands behind it
-    start = answer.text.find(text[: len(statement.text.encode())] if not statement.start else statement.text.encode())
+    start = answer.text.find(statement.text.encode())
     if not answer.text.startswith(b"COPY (") or start < 0:
         return replace(answer, notices=notices + answer.notices)
     for notice in answer.notices:
@@ -145,7 +150,7 @@ def _joined(question: Exchange, answer: Exchange) -> Exchange:
             question.notices.remove(notice)
         else:
             notices.append(notice)
-    before = len(answer.text[:start].decode())
+    before = len(answer.text[:start].decode()) - statement.start
     outcomes = [_uncopied(outcome, question.outcomes[-1].columns, before) for outcome in answer.outcomes]
     return Exchange(answer.line, text, question.parsed, outcomes, notices)
 

@@ -199,7 +199,9 @@ class Held:
         self, recorder: Recorder, way: Callable[[], AbstractContextManager[None]], login: dict[str, str]
     ) -> None:
         wanted = {"user": login["user"], "dbname": login["database"], "application_name": login["application_name"]}
-        self.conn: psycopg.Connection[Any] = psycopg.connect(**recorder.settings(**wanted), autocommit=True)
+        self.conn: psycopg.Connection[Any] = psycopg.connect(
+            **recorder.settings(**wanted), autocommit=True, prepare_threshold=None
+        )
         self._recorder, self._way = recorder, way
 
     def run(self, talk: Any, _terms: Any, granted: Any) -> Any:

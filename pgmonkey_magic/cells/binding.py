@@ -76,7 +76,11 @@ def commands(
     """
     parameters = find_parameters(sql)
     statements = split(sql)
-    goes_apart = len(statements) > 1 and (one_by_one or any(suits(statement.text) for statement in statements))
+    # Where a backslash means something else, what is read here need not be what the server reads.
+    is_read_alike = conn is None or conn.pgconn.parameter_status(b"standard_conforming_strings") != b"off"
+    goes_apart = len(statements) > 1 and (
+        one_by_one or (is_read_alike and any(suits(statement.text) for statement in statements))
+    )
     if not parameters and not goes_apart:
         return [Command(sql)]
     binder = _Binder(sql, values, conn)

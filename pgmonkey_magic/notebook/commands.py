@@ -182,10 +182,16 @@ class Commands:
         return _table(tuning.audit(named.pool.config, named.pool.connection_type, count))
 
     def _panel(self, command: Command) -> None:
-        from pgmonkey_magic.notebook.showing import show_panel  # noqa: PLC0415 - nor for ipywidgets
-        from pgmonkey_magic.panels.occupancy import OccupancyPanel  # noqa: PLC0415
+        from pgmonkey_magic.notebook.showing import show_panel, show_still, shows_widgets  # noqa: PLC0415
 
         named = self._pool(command)
+        if not shows_widgets():
+            from pgmonkey_magic.panels.watch import still  # noqa: PLC0415
+
+            show_still(still(named.pool, named.name))
+            return
+        from pgmonkey_magic.panels.occupancy import OccupancyPanel  # noqa: PLC0415 - nor for ipywidgets
+
         show_panel(OccupancyPanel(named.pool, named.name))
 
     def _lab(self, command: Command) -> pd.DataFrame | None:

@@ -13,6 +13,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
 
 if TYPE_CHECKING:
+    from pgmonkey_magic.panels.drawing import Drawn
     from pgmonkey_magic.panels.panel import Panel
 
 _shown: dict[str, list[tuple[int, Panel]]] = globals().get("_shown", {})
@@ -39,6 +40,11 @@ def show_panel(panel: Panel) -> None:
     _shown.setdefault(cell, []).append((execution, panel))
     for name, panels in [*_shown.items()]:
         _shown[name] = [pair for pair in panels if pair[1].still is None]
+
+
+def show_still(drawn: Drawn) -> None:
+    """Display a picture that stays as it is. It leaves no widgets behind, which nbclient would save."""
+    display({"text/plain": drawn.text, "text/html": str(drawn.html)}, raw=True)
 
 
 def shows_widgets() -> bool:

@@ -55,10 +55,6 @@ class OccupancyPanel(Panel):
         """Close the panel's own connection."""
         self._watch.close()
 
-    def settle(self, timeout: float) -> None:
-        """Wait for what the server says, for a picture that will not be drawn again."""
-        self._watch.wait_for_server(timeout)
-
     # -- buttons --------------------------------------------------------------------------------------------------
 
     def _show_table(self, down: bool) -> None:

@@ -9,17 +9,20 @@ from psycopg.pq import TransactionStatus
 
 from pgmonkey_magic.panels.backends import ServerWatch
 from pgmonkey_magic.panels.facts import WINDOW_S, Borrow, Conn, Facts, Memory, remembered
-from pgmonkey_magic.panels.picture import Heading
+from pgmonkey_magic.panels.picture import Heading, drawn
 from pgmonkey_magic.panels.seen import View, view
 from pgmonkey_magic.pools import census
 
 if TYPE_CHECKING:
     from pgmonkey_magic.config import Config
     from pgmonkey_magic.panels.backends import Backends
+    from pgmonkey_magic.panels.drawing import Drawn
     from pgmonkey_magic.pools import PGAsyncPool, PGPool, Pooled
     from pgmonkey_magic.pools.ledger import Ticket
 
 _OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+STILL_S = 2.0
+"""How long a picture that stays as it is may wait for what the server says."""
 RECOUNT_S = 1.0
 """After how long the percentiles are worked out anew: of a busy pool they are made of thousands of durations."""
 
@@ -99,6 +102,16 @@ class Watch:
             waits, holds = self.pool.ledger.latest(ended - before[0] if before else 0)
             self._durations = tuple(waits), tuple(holds)
         return self._durations
+
+
+def still(pool: PGAsyncPool | PGPool, name: str) -> Drawn:
+    """Return a picture that will not be drawn again, for who cannot see a panel; waits a moment for the server."""
+    watch = Watch(pool, name)
+    try:
+        watch.wait_for_server(STILL_S)
+        return drawn(watch.look(), watch.heading(f"as of {time.strftime('%H:%M:%S')}"))
+    finally:
+        watch.close()
 
 
 def _conn(each: Pooled) -> Conn:

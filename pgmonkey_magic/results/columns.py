@@ -31,7 +31,7 @@ FLOATS = {700: "float32", 701: "float64", NUMERIC: "float64"}
 """real, double precision, numeric."""
 BOOLEAN, DATE, TIMESTAMP, TIMESTAMPTZ, INTERVAL = 16, 1082, 1114, 1184, 1186
 
-_PLAIN_INTERVAL = re.compile(r"(?:(-?\d+) days? ?)?(?:(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+))?)?")
+_PLAIN_INTERVAL = re.compile(r"(?:(-?\d+) days? ?)?(?:([-+]?)(\d+):(\d\d):(\d\d)(?:\.(\d+))?)?")
 """IntervalStyle postgres without months and years."""
 TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
 """pandas' `str`."""
@@ -201,6 +201,18 @@ def _numbers(dtype: str, filler: float) -> Callable[[Sequence[Any]], Column]:
     return build_numbers
 
 
+def _reals(values: Sequence[Any]) -> Column:
+    """Return the column of real.
+
+    The server's digits, read as a double, may lie halfway between two reals, where rounding takes the even one.
+    """
+    column = _numbers("float32", float("nan"))(values)
+    doubles = np.array([0.0 if value is None else value for value in values])
+    for row in np.flatnonzero(doubles.view(np.int64) & 0x1FFF_FFFF == 0x1000_0000).tolist():
+        column.values[row] = pa.scalar(repr(values[row])).cast(pa.float32()).as_py()  # type: ignore[index]
+    return column
+
+
 def _datetimes(unit: str) -> Callable[[Sequence[Any]], Column]:
     def build_datetimes(values: Sequence[Any]) -> Column:
         _refuse_text(values)
@@ -233,7 +245,7 @@ def _timedelta(text: str) -> timedelta:
         seconds=int(seconds or 0),
         microseconds=int((fraction or "").ljust(6, "0") or 0),
     )
-    return timedelta(days=int(days or 0)) + (-time if sign else time)
+    return timedelta(days=int(days or 0)) + (-time if sign == "-" else time)
 
 
 def _refuse_text(values: Sequence[Any]) -> None:
@@ -245,6 +257,7 @@ def _refuse_text(values: Sequence[Any]) -> None:
 _BUILDERS: dict[int, Callable[..., Column]] = {
     **{oid: _numbers(dtype, 0) for oid, dtype in INTEGERS.items()},
     **{oid: _numbers(dtype, float("nan")) for oid, dtype in FLOATS.items()},
+    700: _reals,
     BOOLEAN: _numbers("bool", False),
     DATE: _datetimes("s"),
     TIMESTAMP: _datetimes("us"),

@@ -78,7 +78,8 @@ def drain(pgconn: PGconn, statement: bytes, sink: Sink) -> PQGen[Drained]:
         # A server that ends a connection says why before it does; that is a better error than its end.
         while (result := pgconn.get_result()) is not None and result.status != ExecStatus.COPY_OUT:
             results.append(result)
-        raise _failure_of(pgconn, results) or lost from lost
+        failure = _failure_of(pgconn, results)
+        raise (failure if failure is not None and failure.sqlstate else lost) from lost
     complete_at = time.monotonic()
     if (failure := _failure_of(pgconn, results)) is not None:
         raise failure

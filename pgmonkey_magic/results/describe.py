@@ -145,4 +145,4 @@ def as_subquery(as_text: Sequence[bool], *, writes: bool = False) -> tuple[str, 
     select, alias = f"SELECT {', '.join(columns)} FROM", f"_({', '.join(names)})"
     if writes:
         return f"WITH {alias} AS (", f"\n) {select} _"
-    return f"{select} (SELECT * FROM (", f"\n) AS {alias} OFFSET 0) AS _"
+    return f"{select} (SELECT * FROM (", f"\n) AS {alias} OFFSET 0) AS _"  # noqa: S608 - names of our own

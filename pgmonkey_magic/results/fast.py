@@ -55,9 +55,9 @@ def suits(sql: str) -> bool:
 
 
 def only_statement(sql: str) -> str:
-    """Return the one statement of *sql*, without its semicolon and from the start; nothing where there are several."""
+    """Return the one statement of *sql*, at its place, without semicolons; nothing where there are several."""
     statements = split(sql)
-    return sql[: statements[0].start] + statements[0].text if len(statements) == 1 else ""
+    return sql[: statements[0].start].replace(";", " ") + statements[0].text if len(statements) == 1 else ""
 
 
 def _words(statement: str) -> list[str]:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pgmonkey_magic.sql import OneTable
 
 LEAST_BYTES = 48 << 20
-"""A smaller table, TOAST included, is not split. tests/benchmarks/parallel.py, on 2 cores, the time of two connections in
-that of one: 1.03 to 0.97 for 31 to 47 MB, 0.89 for 114 MB (mixed), 0.73 for 157 MB (text), 0.72 for 283 MB (wide)."""
+"""A smaller table, TOAST included, is not split. tests/benchmarks/parallel.py, on 2 cores, the time of two connections
+in that of one: 1.03 to 0.97 for 31 to 47 MB, 0.89 for 114 MB (mixed), 0.73 for 157 MB (text), 0.72 for 283 (wide)."""
 LEAST_ROW_BYTES = 60
-"""Rows that are narrower, as they travel, keep the client busy with each of them already while one connection sends: 1.15
-for 38 bytes, 1.18 for 48, 0.90 for 72, 0.89 for 96, measured as above with 1,000,000 rows."""
+"""Rows that are narrower, as they travel, keep the client busy with each of them already while one connection sends:
+1.15 for 38 bytes, 1.18 for 48, 0.90 for 72, 0.89 for 96, measured as above with 1,000,000 rows."""
 PART_BYTES = 8 << 20
 """A part is at least as large, so that what it takes to begin one (about a millisecond) does not show; and not much
 larger, so that a connection that somebody else waits for is soon free."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STRETCH_S = 30.0
 """A shorter stretch than this tells of its luck more than of the load."""
-ENOUGH_IN_WINDOW = 50
+ENOUGH_IN_HALF = 200
 GROWS, BUSIER = 1.5, 1.5
 """The server is the bottleneck where holds are this many times as long while this many times as many are busy."""
 
@@ -156,14 +156,27 @@ def _between(first: Reading, last: Reading) -> _Stretch:
 
 
 def _bottleneck(stretches: Sequence[_Stretch]) -> str | None:
-    """Compare the quietest with the busiest stretch that have enough requests."""
-    full = [stretch for stretch in stretches if stretch.granted >= ENOUGH_IN_WINDOW]
-    if len(full) < 2:
+    """Compare the quieter half of the stretches with the busier one.
+
+    Halves and not the extremes: the busiest of many stretches is also the one that happened to have long holds.
+    """
+    ascending = sorted(stretches, key=lambda stretch: stretch.busy)
+    middle = len(ascending) // 2
+    calm, busy = _together(ascending[:middle]), _together(ascending[middle:])
+    if min(calm.granted, busy.granted) < ENOUGH_IN_HALF:
         return None
-    calm, busy = min(full, key=lambda s: s.busy), max(full, key=lambda s: s.busy)
     if busy.busy < BUSIER * calm.busy or busy.hold_s < GROWS * calm.hold_s:
         return None
     return (
         f"holds last {busy.hold_s * 1e3:.1f} ms with {busy.busy:.1f} connections busy and {calm.hold_s * 1e3:.1f} ms "
-        f"with {calm.busy:.1f}: the server is the bottleneck, and more connections would make each of them slower"
+        f"with {calm.busy:.1f}: the server looks like the bottleneck, and more connections would make each slower"
+    )
+
+
+def _together(stretches: Sequence[_Stretch]) -> _Stretch:
+    return _Stretch(
+        max(sum(each.seconds for each in stretches), 1e-9),
+        sum(each.granted for each in stretches),
+        sum(each.refused for each in stretches),
+        sum(each.held_s for each in stretches),
     )

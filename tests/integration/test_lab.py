@@ -89,6 +89,13 @@ def test_more_than_the_pool_can_serve_times_out_and_ends_all_the_same(config: Co
     assert seen.throughput <= 2 / 0.1 * 1.1
 
 
+def test_a_request_that_finds_no_client_free_waits_from_its_arrival_on(config: Config, kind: Kind) -> None:
+    load = Load(rate=200, hold_s=0.05, hold="constant", seconds=2.5)
+    report = LoadRun.begin(load, config, kind.connection_type, max_size=2).outcome()
+    # 40 a second are served, so the hundredth waits for 2 s; behind the 31 others at the pool it would be 0.8 s.
+    assert report.wait_s(0.99) > 1.4
+
+
 def test_a_run_is_watched_while_it_runs(config: Config, kind: Kind) -> None:
     run = LoadRun.begin(Load(workers=6, hold_s=0.02, seconds=20), config, kind.connection_type, max_size=2)
     until(lambda: len(run.measurement().served) > 10)

@@ -13,6 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 import psycopg
 import pytest
+from fix_pgbouncer import Bouncer
 from fix_pools import Kind, run_borrow, until
 from fix_proxy import Proxy
 from fix_server import Server
@@ -301,6 +302,36 @@ def test_a_server_that_is_gone_is_said_and_a_returning_one_too(kind: Kind) -> No
         until(lambda: "cannot connect" not in text(panel))
         panel.freeze()
         close_cached(pool)
+
+
+def test_a_full_server_is_said(kind: Kind) -> None:
+    with Cluster(settings={"max_connections": 6}) as cluster:  # three of them are a superuser's
+        settings = psycopg.conninfo.conninfo_to_dict(cluster.conninfo)
+        pool = kind.open({"connection_settings": settings}, min_size=1, max_size=3)
+        panel = OccupancyPanel(pool, "orders")
+        says(panel, "server ")
+        with kind.block(pool), kind.block(pool):
+            says(panel, "/6 connections, 3 of them reserved")
+        panel.freeze()
+        late = Watch(pool, "orders")
+        with psycopg.connect(cluster.conninfo), psycopg.connect(cluster.conninfo), kind.block(pool), kind.block(pool):
+            until(lambda: "the server is full" in str(late.look().alarms))
+        late.close()
+        close_cached(pool)
+
+
+def test_behind_pgbouncer_no_connection_has_a_process_of_its_own(pgbouncer: Bouncer, kind: Kind) -> None:
+    pool = kind.open(pgbouncer.config(), min_size=2, max_size=3)
+    run_borrow(kind, pool, 10)
+    panel = OccupancyPanel(pool, "behind")
+    says(panel, "server ")
+    with kind.block(pool) as block:
+        block.execute("SELECT 1")
+        says(panel, "in use 1")
+        until(lambda: panel._watch.look().facts.server.used)
+        assert "stale" not in text(panel)
+        assert "does not answer" not in text(panel)
+    panel.freeze()
 
 
 # -- what every panel does ---------------------------------------------------------------------------------------------

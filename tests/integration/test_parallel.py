@@ -28,6 +28,17 @@ SLOW = "SELECT id FROM {} WHERE pg_sleep(0.002) IS NOT NULL"
 """Two milliseconds a row; a part of the table below has hundreds."""
 
 
+started: list[Job] = []
+
+
+@pytest.fixture(autouse=True)
+def ended_jobs() -> Iterator[None]:
+    """Whatever a test has begun ends with it, also where it fails."""
+    yield
+    while started:
+        started.pop().cancel()
+
+
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Split what is small, so that small tables have many parts."""
@@ -66,7 +77,8 @@ def cell(pool: Any, sql: str, way: Way | None = None, **more: Any) -> Result:
 
 
 def job(pool: Any, sql: str, connections: int = SIZE) -> Job:
-    return Job.start(Request(sql, way=Parallel(connections)), pool, "test")
+    started.append(Job.start(Request(sql, way=Parallel(connections)), pool, "test"))
+    return started[-1]
 
 
 def note(result: Result) -> str:
@@ -599,14 +611,17 @@ def test_a_cancelled_cell(kind: Kind, pool: Any, server: Server, big: str) -> No
     all_are_back(kind, pool)
 
 
-def test_cancelled_while_the_first_waits_for_the_others(kind: Kind, pool: Any, server: Server, table: str) -> None:
-    # Only rows behind the middle are slow: the first connection may have nothing to do any more, and send nothing.
+def test_cancelled_while_the_first_waits_for_the_others(
+    kind: Kind, pool: Any, server: Server, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two parts: the first takes the first connection half a second, the other takes another one for ever.
+    monkeypatch.setattr(parts, "PART_BYTES", 60_000)
     server.query(f"INSERT INTO {table} SELECT generate_series(1, 3000)")
-    running = job(
-        pool, f"SELECT n FROM {table} WHERE CASE WHEN n > 2500 THEN pg_sleep(10) IS NOT NULL ELSE true END", 2
-    )
-    until(lambda: len(running_parts(server, pool)) >= 1 and pool.ledger.in_use == 2)
-    time.sleep(0.5)
+    slow = "pg_sleep(CASE WHEN n = 1 THEN 0.5 WHEN n > 2500 THEN 10 ELSE 0 END)"
+    running = job(pool, f"SELECT n FROM {table} WHERE {slow} IS NOT NULL", 2)
+    until(lambda: len(running_parts(server, pool)) == 2)
+    until(lambda: len(running_parts(server, pool)) == 1)
+    time.sleep(0.3)
     assert running.cancel()
     with pytest.raises(Cancelled):
         running.result()

@@ -275,6 +275,28 @@ def test_large_values_and_many_pieces(up: Uploads) -> None:
     pd.testing.assert_frame_equal(back.sort_values("a", ignore_index=True), frame)
 
 
+@pytest.mark.parametrize(
+    "output",
+    [{}, {"dtypes": "numpy"}, {"dtypes": "pyarrow"}, {"decimals": "exact"}, {"as_": "arrow"}, {"as_": "polars"}],
+    ids=str,
+)
+def test_whatever_a_query_gives_goes_back_unchanged(up: Uploads, output: dict[str, str]) -> None:
+    up.run(
+        "CREATE TABLE source AS SELECT i, i::int2 AS s, i * 1000003 AS b, i / 7.0::float4 AS r, i / 7.0::float8 AS f, "
+        "i % 2 = 0 AS ok, (i * 1.25)::numeric(12,3) AS n, 'ä' || i AS t, ('v' || i)::varchar(9) AS v, "
+        "date '2024-01-01' + i AS d, timestamp '1969-12-31 23:59:59.999999' + i * interval '1 hour' AS ts, "
+        "timestamptz '2024-03-30 00:00:00+00' + i * interval '1 hour' AS tz, interval '36 hours' * i AS iv, "
+        "time '00:00' + i * interval '1 second' AS ti, md5(i::text)::uuid AS u, jsonb_build_object('i', i) AS j, "
+        "int4send(i) AS by, ARRAY[i, NULL] AS ints, ARRAY['a' || i] AS texts, inet '10.0.0.0' + i AS ip "
+        "FROM generate_series(-3, 40) i"
+    )
+    up.run("INSERT INTO source VALUES (NULL); CREATE TABLE t (LIKE source)")
+    rows = up.run("TABLE source", **output)
+    assert up(rows, mode="append").rowcount == 45
+    assert up.run("SELECT * FROM (TABLE source EXCEPT ALL TABLE t) _", as_="dicts") == []
+    assert up.count() == 45
+
+
 FINITE = st.floats(allow_nan=False)
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 VALUES: dict[str, Any] = {

@@ -33,12 +33,15 @@ print(first.still is not None, second.still is None)
 for _ in range(100):
     if second.still is None:
         time.sleep(0.1)
+with second.lock:  # held until the picture has been sent
+    pass
 print("pool closed" in second.still["text/plain"])"""
 
 
 def test_nbclient_leaves_a_readable_picture(config_file: Path, server: Server) -> None:
-    outputs = run_in_kernel(LOAD, HOLD, cwd=config_file.parent)
+    outputs = run_in_kernel(LOAD, HOLD, "import sys; print('ipywidgets' in sys.modules)", cwd=config_file.parent)
     (shown,) = outputs[1]
+    assert outputs[2][0].text == "False\n"  # whose state nbclient would save
     assert set(shown.data) == {"text/plain", "text/html"}
     text, html = shown.data["text/plain"], shown.data["text/html"]
     assert re.search(r"in use 1 .* min 1, max 3", text)

@@ -106,3 +106,15 @@ def test_repeated_column_names_get_a_number_and_a_note() -> None:
     assert names == ["a", "b", "a_2", "a_3", "a_1"]
     assert len(set(names)) == 5
     assert notes == ["second column a renamed to a_2", "second column a renamed to a_3"]
+
+
+def test_a_real_is_rounded_once() -> None:
+    """The server's digits, read as a double, lie halfway between two reals, and mean the odd one."""
+    series, _ = build(700, [float("7.038531e-26"), None, 1.5])
+    assert str(series[0]) == "7.038531e-26"
+    assert series[2] == 1.5
+
+
+def test_an_interval_with_a_plus_sign_is_a_timedelta() -> None:
+    series, notes = build(1186, ["-1 days +02:03:00"])
+    assert (series[0], notes) == (pd.Timedelta(days=-1, hours=2, minutes=3), [])

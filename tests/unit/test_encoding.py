@@ -74,6 +74,9 @@ def test_arrays() -> None:
         [struct.pack(">iiI", 0, 0, 20)],
         [None],
     ]
+    empty = pd.DataFrame({"a": [np.array([], bool), None]})
+    booleans = TargetType(1000, "boolean[]", "array_recv", BOOL)
+    assert list(fields(data(empty, booleans))) == [[struct.pack(">iiI", 0, 0, 16)], [None]]
 
 
 def test_pieces_are_independent_of_the_index_and_of_slices() -> None:

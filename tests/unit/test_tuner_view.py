@@ -187,7 +187,7 @@ def test_whatever_is_wanted_is_either_planned_or_refused_with_a_reason(wanted: d
 def test_growing_beyond_the_servers_room_takes_a_second_yes() -> None:
     assert wanting(max_size=27).warning == ""
     assert wanting(max_size=28).warning == (
-        "max_size 28 is more than the 27 connections that the server has "
+        "max_size 28 is more than the 27 connections that the server has room for "
         "(max_connections 30 − 3 reserved − 0 used by others)"
     )
     for text in both(wanting(max_size=28)):
@@ -284,7 +284,7 @@ def test_nothing_from_outside_becomes_markup() -> None:
     )
     picture = drawn(view(facts), Heading(evil, evil, evil, evil), with_settings=True)
     assert "script" not in Parsed(picture.html).tags
-    assert all("on" != name[:2] for name, _ in Parsed(picture.html).attributes)
+    assert all(name[:2] != "on" for name, _ in Parsed(picture.html).attributes)
     assert evil in Parsed(picture.html).text
 
 

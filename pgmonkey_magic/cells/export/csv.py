@@ -15,7 +15,7 @@ from pgmonkey_magic.cells.ways import ask
 from pgmonkey_magic.results import CopyRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from io import BufferedIOBase
 
     from psycopg.abc import PQGen
@@ -54,13 +54,15 @@ class Csv:
         target.write(b"".join(map(self._line, _values(result))))
         return Written(result.ntuples, answer.execute_s, answer.fetch_s)
 
-    def _line(self, values: Iterable[bytes | None]) -> bytes:
+    def _line(self, values: Sequence[bytes | None]) -> bytes:
+        if values == [rb"\."]:
+            return b'"\\."\n'  # alone on a line it would be the end of the data
         return self.delimiter.encode().join(map(self._cell, values)) + b"\n"
 
     def _cell(self, value: bytes | None) -> bytes:
         if value is None:
             return b""
-        special = value in (b"", rb"\.") or any(mark in value for mark in (self.delimiter.encode(), b'"', b"\n", b"\r"))
+        special = not value or any(mark in value for mark in (self.delimiter.encode(), b'"', b"\n", b"\r"))
         return b'"' + value.replace(b'"', b'""') + b'"' if special else value
 
 

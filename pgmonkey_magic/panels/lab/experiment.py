@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -33,17 +33,26 @@ if TYPE_CHECKING:
 STOP_S = 5.0
 
 
+@dataclass(eq=False)
+class _Trial:
+    """What runs now: a load, or the lesson of that name. `run` is None while the server is still being asked."""
+
+    lesson: str = ""
+    run: LoadRun | LessonRun | None = None
+    stopping: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+
 class Experiment:
     """Carries out loads and lessons on the server of *config*. `look` brings the facts up to date and never waits."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._lock = threading.RLock()
-        self._run: LoadRun | LessonRun | None = None
+        self._trial: _Trial | None = None
+        self._closed = False
         self._watch: Watch | None = None
         self._end_watch: Callable[[], object] = bool
-        self._busy = self._stopping = self._closed = False
-        self._began = 0.0
         self.load: LoadFacts | None = None
         """The load that runs or has run last."""
         self.lessons: dict[str, LessonFacts] = {}
@@ -54,7 +63,7 @@ class Experiment:
     @property
     def busy(self) -> bool:
         """Whether something runs."""
-        return self._busy
+        return self._trial is not None
 
     def allowance(self, connection_type: str) -> int:
         """Return how many connections the lab may open. Asks the server; raises psycopg.OperationalError."""
@@ -64,41 +73,46 @@ class Experiment:
 
     def begin_load(self, wanted: Wanted, mine: tuple[str, PGPool | PGAsyncPool] | None = None) -> None:
         """Begin a load on a pool of its own, or on *mine*, which comes with its name; asks the server for a moment."""
-        if not self._reserve():
-            return
         is_async = isinstance(mine[1], PGAsyncPool) if mine else wanted.connection_type != "pool"
         kind = "async" if is_async else "sync"
         whose = f"your {kind} pool {mine[0]}" if mine else f"{'an' if is_async else 'a'} {kind} pool of the lab's own"
-        self.load = LoadFacts(wanted, whose, mine[1].settings.max_size if mine else wanted.max_size)
-        if mine is not None:
-            pool = mine[1]
-            self._begin(lambda: LoadRun.begin_on(wanted.load(), pool))
-        else:
-            self._begin(lambda: LoadRun.begin(wanted.load(), self._config, wanted.connection_type, **wanted.settings()))
+
+        def begin() -> LoadRun:
+            load = wanted.load()
+            if mine is not None:
+                return LoadRun.begin_on(load, mine[1])
+            return LoadRun.begin(load, self._config, wanted.connection_type, **wanted.settings())
+
+        if (trial := self._reserved("")) is not None:
+            self.load = LoadFacts(wanted, whose, mine[1].settings.max_size if mine else wanted.max_size)
+            self._begin(trial, begin)
 
     def begin_lesson(self, lesson: Lesson, connection_type: str) -> None:
         """Begin a lesson; asks the server for a moment."""
-        if self._reserve():
+        if (trial := self._reserved(lesson.name)) is not None:
             self.lessons[lesson.name] = LessonFacts(lesson, connection_type)
-            self._begin(lambda: LessonRun.begin(lesson, self._config, connection_type), lesson.name)
+            self._begin(trial, lambda: LessonRun.begin(lesson, self._config, connection_type))
 
-    def _reserve(self) -> bool:
+    def _reserved(self, lesson: str) -> _Trial | None:
+        """Return a trial to begin, None where one runs already or nothing may begin any more."""
         with self._lock:
-            if self._busy or self._closed:
-                return False
-            self._busy, self._stopping, self._began = True, False, time.monotonic()
-            return True
+            if self._trial is not None or self._closed:
+                return None
+            self._trial = _Trial(lesson)
+            return self._trial
 
-    def _begin(self, begin: Callable[[], LoadRun | LessonRun], lesson: str = "") -> None:
+    def _begin(self, trial: _Trial, begin: Callable[[], LoadRun | LessonRun]) -> None:
         try:
             run = begin()
         except (PgMonkeyError, psycopg.Error) as error:
             with self._lock:
-                self._ended(lesson, "failed", error)
+                if trial is self._trial:
+                    self._ended("failed", error)
             return
         with self._lock:
-            self._run = run
-            if self._stopping:  # somebody has asked for that meanwhile
+            if trial is self._trial:
+                trial.run = run
+            else:  # given up meanwhile
                 _have_it_stopped(run)
 
     # -- look -----------------------------------------------------------------------------------------------------
@@ -106,20 +120,21 @@ class Experiment:
     def look(self) -> None:
         """Bring the facts up to date."""
         with self._lock:
-            run = None if self._closed else self._run
-            if isinstance(run, LessonRun):
-                self._look_at_lesson(run)
+            if self._trial is None:
+                return
+            if isinstance(run := self._trial.run, LessonRun):
+                self._look_at_lesson(run, self._trial)
             elif run is not None:
-                self._look_at_load(run)
+                self._look_at_load(run, self._trial)
 
-    def _look_at_load(self, run: LoadRun) -> None:
+    def _look_at_load(self, run: LoadRun, trial: _Trial) -> None:
         done = run.done()  # before the measurement is taken, so that nothing of a finished one is missed
-        self._set("", measurement=run.measurement(), stopping=self._stopping)
+        self._set(measurement=run.measurement())
         if done:
             try:
-                self._ended("", "stopped" if self._stopping else "done", report=run.outcome())
+                self._ended("stopped" if trial.stopping else "done", report=run.outcome())
             except Exception as error:  # noqa: BLE001 - a thread's end, in which it was raised: shown in the panel
-                self._ended("", "failed", error)
+                self._ended("failed", error)
         elif run.pool is not None:
             if self._watch is None:
                 self._watch = Watch(run.pool, "the pool")
@@ -128,38 +143,41 @@ class Experiment:
                 self._end_watch.atexit = False
             self.occupancy = self._watch.look()
 
-    def _look_at_lesson(self, run: LessonRun) -> None:
-        name = run.lesson.name
-        self._set(name, seconds=time.monotonic() - self._began, stopping=self._stopping)
+    def _look_at_lesson(self, run: LessonRun, trial: _Trial) -> None:
+        self._set(seconds=time.monotonic() - trial.began)
         if run.done():
             try:
-                self._ended(name, "done", answer=run.outcome())
+                self._ended("done", answer=run.outcome())
             except LabStopped:
-                self._ended(name, "stopped")
+                self._ended("stopped")
             except Exception as error:  # noqa: BLE001 - as above
-                self._ended(name, "failed", error)
+                self._ended("failed", error)
 
-    def _set(self, lesson: str, **changes: Any) -> None:
-        if lesson:
-            self.lessons[lesson] = replace(self.lessons[lesson], **changes)
+    def _set(self, **changes: Any) -> None:
+        name = self._trial.lesson if self._trial else ""
+        if name:
+            self.lessons[name] = replace(self.lessons[name], **changes)
         elif self.load is not None:
             self.load = replace(self.load, **changes)
 
-    def _ended(self, lesson: str, state: str, error: Exception | None = None, **result: Any) -> None:
+    def _ended(self, state: str, error: Exception | None = None, **result: Any) -> None:
         words = " ".join(str(error).split()) if error is not None else ""
-        self._set(lesson, state=state, error=words, stopping=False, **result)
-        self._run, self._busy = None, False
+        self._set(state=state, error=words, stopping=False, **result)
+        self._trial = None
         self._close_watch()
 
     # -- end ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Have whatever runs ended."""
+        """Have whatever runs ended; what has not begun yet, because the server does not answer, is given up."""
         with self._lock:
-            if self._busy and not self._stopping:
-                self._stopping = True
-                if self._run is not None:
-                    _have_it_stopped(self._run)
+            trial = self._trial
+            if trial is not None and trial.run is None:
+                self._ended("stopped")
+            elif trial is not None and trial.run is not None and not trial.stopping:
+                trial.stopping = True
+                self._set(stopping=True)
+                _have_it_stopped(trial.run)
 
     def close(self) -> None:
         """Stop, and begin nothing any more."""
@@ -167,6 +185,7 @@ class Experiment:
             self._closed = True
             self.stop()
             self._close_watch()
+            self._trial = None
 
     def _close_watch(self) -> None:
         self._end_watch()

@@ -31,7 +31,7 @@ EXPLAINED = {
     "growth": Explained(
         "A pool opens connections when they are asked for, up to max_size. Whoever asks first pays for the opening; "
         "min_size is what is kept open in advance.",
-        "Run a load with the pool's sizes at 0 to 4, then at 4 to 4 with the same seed, and compare the longest waits.",
+        "Run a load with min_size 0 and max_size 4, then with min_size 4 and the same seed, and compare the p95 wait.",
     ),
     "shrink": Explained(
         "An idle connection still is a process with memory on the server. A pool closes those that nobody has needed "
@@ -44,9 +44,9 @@ EXPLAINED = {
         "%pgmonkey check does for a pool of yours what this lesson shows, without waiting for the next borrow.",
     ),
     "leak": Explained(
-        "A connection that is borrowed and never given back is lost to all others. Some of that looks like a pool that "
-        "is too small, but a larger one only hides it for longer.",
-        "Look at “who” in %pgmonkey panel when connections stay in use; then see the lesson idle-in-transaction.",
+        "A connection that is borrowed and never given back is lost to all others. From outside that looks like a pool "
+        "that is too small, but a larger one only hides it for longer.",
+        "See in %pgmonkey panel who holds a connection for long; then go on with the lesson idle-in-transaction.",
     ),
     "idle-in-transaction": Explained(
         "A transaction keeps its locks until it commits or rolls back, also while its program thinks about something "
@@ -54,8 +54,8 @@ EXPLAINED = {
         "Set idle_in_transaction_session_timeout for the role that your program uses, and commit before thinking.",
     ),
     "self-deadlock": Explained(
-        "A thread that holds one connection and asks for another may wait for itself: if all do, nobody ever gives "
-        "back. Enough connections for all but one second request make that impossible.",
+        "A thread that holds a connection and asks for a second one keeps the first while it waits; if all threads do, "
+        "nobody ever gives back. With one connection more than such threads, one of them can always finish.",
         "Look in your code for a borrow inside a borrow, and hand the outer connection on instead.",
     ),
     "session-state": Explained(
@@ -71,6 +71,6 @@ EXPLAINED = {
     "too-big": Explained(
         "A server with few processors does not work faster when more connections ask at once: each statement only "
         "takes longer. A small pool with a queue in front is as fast and kinder to everybody else.",
-        "%pgmonkey audit compares the sizes of your pools with what the server has; a load shows the wait they need.",
+        "%pgmonkey audit compares your pools with what the server has; run a load to see how long a small one makes wait.",
     ),
 }

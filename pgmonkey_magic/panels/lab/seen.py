@@ -155,6 +155,8 @@ def _status(facts: LoadFacts) -> str:
         return f"running: {min(passed, facts.wanted.seconds):.0f} of {facts.wanted.seconds:g} s"
     if facts.state == "failed":
         return "failed"
+    if facts.measurement is None:
+        return "stopped before it had begun"
     return f"{'stopped' if facts.state == 'stopped' else 'done'} after {seconds(passed)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgmonkey_magic.panels.tuner.errand import Errand
@@ -49,6 +49,8 @@ class Outlook:
         self._pool = pool
         # The pool's whole life, until there are readings of this panel's own that are old enough.
         self._history = [Reading(0.0, 0, 0, 0.0)]
+        self._size = pool.settings.max_size
+        self._size_since = self._pool.ledger.usage().seconds if pool.former_settings else 0.0
         self._answer: Errand[WhatIf] = Errand("pgmonkey-tuner-what-if")
         self._asked: tuple[int, ...] = ()
         self._asked_at = 0.0
@@ -82,14 +84,21 @@ class Outlook:
         self.sequel = ""
 
     def _worked_out(self, size: int, wanted_size: int, *, read: bool) -> WhatIf:
-        if read:
+        if read or size != self._size:
             self._history = [*self._history[-KEPT:], Reading.of(self._pool.ledger.usage())]
+        if size != self._size:
+            self._size, self._size_since = size, self._history[-1].seconds
         trial = self._trial
         if trial is not None and time.monotonic() - trial.at >= TRIAL_S:
             self._trial = None
             waits_s, _ = self._pool.ledger.latest(self._pool.ledger.counts().given_back - trial.given_back)
             self.sequel = turned_out(trial, waits_s)
-        return what_if(lately(self._pool.ledger, self._history), size, [*around(size), wanted_size])
+        # What was asked of another size, and how long it waited there, tells nothing of this one.
+        history = [reading for reading in self._history if reading.seconds >= self._size_since]
+        answer = what_if(lately(self._pool.ledger, history), size, [*around(size), wanted_size])
+        if answer.refusal is not None and self._size_since:
+            return replace(answer, refusal=f"{answer.refusal} (since max_size is {size})")
+        return answer
 
 
 def turned_out(trial: Trial, waits_s: list[float]) -> str:

@@ -112,7 +112,8 @@ def beyond(room: Room, max_size: Any, present: int) -> str:
         return f"it is not known whether the server has room for max_size {max_size:,}: {room.account}"
     if max_size <= room.free:
         return ""
-    return f"max_size {max_size:,} is more than the {room.free:,} connections that the server has ({room.account})"
+    few = f"the {room.free:,} connections that the server has room for"
+    return f"max_size {max_size:,} is more than {few} ({room.account})"
 
 
 def what_changes(before: PoolSettings, after: PoolSettings) -> str:

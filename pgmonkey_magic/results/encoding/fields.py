@@ -60,6 +60,18 @@ def cells(values: np.ndarray, nulls: np.ndarray | None) -> Cells:
     return Varying(_binary(offsets, np.ascontiguousarray(values[~nulls]), valid))
 
 
+def bits(buffer: pa.Buffer, array: pa.Array) -> np.ndarray:
+    """Return the bits of a buffer of *array* as bytes, 0 or 1."""
+    first, end = array.offset, array.offset + len(array)
+    packed_bits = np.frombuffer(buffer, np.uint8)[first // 8 : -(-end // 8)]
+    return np.unpackbits(packed_bits, bitorder="little")[first % 8 : first % 8 + len(array)]
+
+
+def nulls_of(array: pa.Array) -> np.ndarray | None:
+    """Return where values are missing; None where none is."""
+    return bits(array.buffers()[0], array) == 0 if array.null_count else None
+
+
 def rows(columns: Sequence[Cells], count: int) -> memoryview:
     """Return *count* rows, as they follow the header of COPY BINARY. Raises Unfit for a value that is too large."""
     return held_bytes(joined_fields(columns, count, with_number=True)).data
@@ -97,7 +109,9 @@ def joined_fields(columns: Sequence[Cells], count: int, *, with_number: bool) ->
 
 
 def _lengths(values: pa.LargeBinaryArray) -> np.ndarray:
-    lengths = pc.fill_null(pc.binary_length(values), -1).to_numpy(zero_copy_only=False)
+    lengths = np.diff(offsets_of(values))
+    if (nulls := nulls_of(values)) is not None:
+        lengths[nulls] = -1
     if len(lengths) and lengths.max() > LARGEST:
         row = int(lengths.argmax())
         raise Unfit(row, f"its value has {lengths[row]:,} bytes, and PostgreSQL takes at most 1 GB")

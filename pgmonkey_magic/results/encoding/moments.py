@@ -32,7 +32,7 @@ def timestamps(array: pa.Array) -> Cells:
 def dates(array: pa.Array) -> Cells:
     """Encode Arrow's dates, and timestamps at midnight, into date."""
     if pa.types.is_date32(array.type):
-        values, nulls = plain(array.cast(pa.int32()))
+        values, nulls = plain(array.view(pa.int32()))
         days = values.astype(np.int64) - EPOCH_DAYS
     else:
         microseconds, nulls = _microseconds(array)
@@ -44,13 +44,13 @@ def dates(array: pa.Array) -> Cells:
 
 def times(array: pa.Array) -> Cells:
     """Encode Arrow's times into time."""
-    values, nulls = plain(array.cast(pa.int32() if pa.types.is_time32(array.type) else pa.int64()))
+    values, nulls = plain(array.view(pa.int32() if pa.types.is_time32(array.type) else pa.int64()))
     return cells(_scaled(values.astype(np.int64), array, nulls).astype(">i8"), nulls)
 
 
 def intervals(array: pa.Array) -> Cells:
     """Encode Arrow's durations into interval: days and what is left of one, never months."""
-    values, nulls = plain(array.cast(pa.int64()))
+    values, nulls = plain(array.view(pa.int64()))
     days, rest = _whole_days(values, PER_SECOND[array.type.unit] * 86_400)
     refuse(np.abs(days) >= 2**31, nulls, lambda row: f"{array[row]} is out of range for interval")
     sent = np.zeros(len(values), INTERVAL)
@@ -69,10 +69,10 @@ def _microseconds(array: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
     """Return microseconds since 1970 that PostgreSQL's timestamps reach."""
     kind = array.type
     if pa.types.is_date32(kind):
-        days, nulls = plain(array.cast(pa.int32()))
+        days, nulls = plain(array.view(pa.int32()))
         values, unit = days.astype(np.int64), DAY
     else:
-        values, nulls = plain(array.cast(pa.int64()))
+        values, nulls = plain(array.view(pa.int64()))
         unit = 1_000_000 // PER_SECOND["ms" if pa.types.is_date64(kind) else kind.unit]
     first, end = FIRST + EPOCH_DAYS * DAY, END + EPOCH_DAYS * DAY
     if unit:

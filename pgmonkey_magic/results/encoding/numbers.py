@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pgmonkey_magic.results.encoding.arrow import compute as pc
-from pgmonkey_magic.results.encoding.fields import Cells, Unfit, cells
+from pgmonkey_magic.results.encoding.fields import Cells, Unfit, bits, cells, nulls_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +24,18 @@ BASE = 10_000
 NEGATIVE = 0x4000
 
 
-def plain(array: pa.Array, filler: Any = 0) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the values, with *filler* for the missing ones, and where those are; None where there are none."""
-    nulls = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
-    filled = pc.fill_null(array, filler) if nulls is not None else array
-    return filled.to_numpy(zero_copy_only=False), nulls
+def plain(array: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the values, 0 for the missing ones, and where those are; None where there are none."""
+    nulls = nulls_of(array)
+    if pa.types.is_boolean(array.type):
+        return bits(array.buffers()[1], array), nulls
+    values = np.ndarray(
+        len(array), array.type.to_pandas_dtype(), array.buffers()[1], array.offset * array.type.byte_width
+    )
+    if nulls is not None:
+        values = values.copy()
+        values[nulls] = 0
+    return values, nulls
 
 
 def refuse(bad: np.ndarray, nulls: np.ndarray | None, why: Callable[[int], str]) -> None:
@@ -84,8 +91,8 @@ def floats(wire: str, name: str) -> Encode:
 
 def booleans(array: pa.Array) -> Cells:
     """Encode booleans."""
-    values, nulls = plain(array, filler=False)
-    return cells(values.astype(np.uint8), nulls)
+    values, nulls = plain(array)
+    return cells(values, nulls)
 
 
 def whole_numerics(array: pa.Array) -> Cells:
@@ -106,7 +113,7 @@ def decimals(array: pa.Array) -> Cells:
     words = kind.bit_width // 64
     raw = np.frombuffer(array.buffers()[1], np.int64)[array.offset * words : (array.offset + len(array)) * words]
     raw = raw.reshape(len(array), words).copy()
-    nulls = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+    nulls = nulls_of(array)
     if nulls is not None:
         raw[nulls] = 0
     negative = raw[:, -1] < 0

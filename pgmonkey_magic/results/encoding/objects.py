@@ -16,7 +16,16 @@ import pyarrow as pa
 from psycopg.adapt import PyFormat
 
 from pgmonkey_magic.results.encoding.arrow import compute as pc
-from pgmonkey_magic.results.encoding.fields import Cells, Unfit, Varying, held_bytes, joined_fields, offsets_of, packed
+from pgmonkey_magic.results.encoding.fields import (
+    Cells,
+    Unfit,
+    Varying,
+    held_bytes,
+    joined_fields,
+    nulls_of,
+    offsets_of,
+    packed,
+)
 from pgmonkey_magic.results.encoding.kinds import BYTES
 
 if TYPE_CHECKING:
@@ -115,8 +124,10 @@ def arrays(element: Encode, oid: int) -> Encode:
 
     def encode(lists: pa.LargeListArray | Sequence[Any]) -> Cells:
         offsets, items, nulls = _flat(lists)
+        fields = pa.array([], BYTES)
         try:
-            fields = joined_fields([element(items)], int(offsets[-1]), with_number=False)
+            if offsets[-1]:
+                fields = joined_fields([element(items)], int(offsets[-1]), with_number=False)
         except Unfit as unfit:
             raise Unfit(int(np.searchsorted(offsets, unfit.row, side="right")) - 1, unfit.why) from unfit
         starts = offsets_of(fields)
@@ -130,7 +141,7 @@ def arrays(element: Encode, oid: int) -> Encode:
 def _flat(lists: Any) -> tuple[np.ndarray, Any, np.ndarray | None]:
     """Return where each list begins, all elements, and which lists are NULL."""
     if isinstance(lists, pa.Array):
-        nulls = lists.is_null().to_numpy(zero_copy_only=False) if lists.null_count else None
+        nulls = nulls_of(lists)
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
         items: Any = lists.flatten()
     else:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pgmonkey_magic.results.encoding.sources import Column, Source
 
 PIECE_BYTES = 1 << 20
+FIRST_BYTES = PIECE_BYTES // 4
+"""Pieces grow, so that the server has something to do soon."""
 MOST_ROWS = 1 << 16
 FIELD_BYTES = 4
 """The length before each field."""
@@ -55,11 +57,13 @@ class Stream:
         Raises RequestError, which names column and row, for a value that cannot be sent.
         """
         width = sum(column.width + FIELD_BYTES for column in self._source.columns)
-        step = int(min(max(PIECE_BYTES / width, 1), MOST_ROWS))
         if self.is_binary:
             yield SIGNATURE + bytes(8), 0
-        for start in range(0, self._source.rows, step):
-            yield from self._between(start, min(start + step, self._source.rows))
+        start, size = 0, FIRST_BYTES
+        while start < self._source.rows:
+            stop = min(start + int(min(max(size / width, 1), MOST_ROWS)), self._source.rows)
+            yield from self._between(start, stop)
+            start, size = stop, min(2 * size, PIECE_BYTES)
         if self.is_binary:
             yield TRAILER, 0
 
