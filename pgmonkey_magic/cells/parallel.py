@@ -52,20 +52,23 @@ class Parallel(Way):
 
     def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
         """Run it. Where it is not split, nothing is left of the attempt."""
+        began_at = time.monotonic()
         try:
             self._check(exchange, command)
             work = yield from self._split(exchange, command, parameters)
         except Unsplit as reason:
             if command.opening and exchange.conn.pgconn.transaction_status != TransactionStatus.IDLE:
                 yield from query(exchange.conn.pgconn, b"ROLLBACK")
+            asked_s = time.monotonic() - began_at
             whole = yield from AsItIs(self.output).run(exchange, command, parameters)
             note = f"parallel 1 of {self.connections}: {reason}"
-            return replace(whole, statements=tuple(_noted(each, note) for each in whole.statements))
+            statements = tuple(_noted(each, note) for each in whole.statements)
+            return Part(statements, asked_s + whole.execute_s, whole.fetch_s)
         try:
             yield from work.run()
         except psycopg.Error as error:
             raise StatementFailed(command, error) from error
-        return work.part(self.connections)
+        return work.part(self.connections, began_at)
 
     def _check(self, exchange: Exchange, command: Command) -> None:
         """Raise Unsplit where the pool, the cell or its first words do not allow it."""
@@ -99,7 +102,6 @@ class _Work:
         self._exchange = exchange
         self._split = found
         self._output = output
-        self._began_at = time.monotonic()
         self._left = deque(range(len(found.copies)))
         self._pieces: dict[int, Piece] = {}
         self._workers: set[Pieces] = set()
@@ -151,8 +153,8 @@ class _Work:
         with self._counting:
             self._exchange.progress.advance(nbytes, rows)
 
-    def part(self, connections: int) -> Part:
-        """Return what has come."""
+    def part(self, connections: int, began_at: float) -> Part:
+        """Return what has come since a time, in `time.monotonic()` seconds."""
         pieces = [self._pieces[number] for number in sorted(self._pieces)]
         rows = sum(piece.drained.rows for piece in pieces)
         first_at = min(piece.drained.first_byte_at for piece in pieces)
@@ -160,7 +162,7 @@ class _Work:
         statement = Statement(f"SELECT {rows}", rows, lambda: put_together(pieces))
         why = "" if len(self._workers) > 1 else ": the others came too late to help"
         note = f"parallel {len(self._workers)} of {connections}{why}"
-        return Part((_noted(statement, note),), first_at - self._began_at, last_at - first_at)
+        return Part((_noted(statement, note),), first_at - began_at, last_at - first_at)
 
 
 def _noted(statement: Statement, note: str) -> Statement:

@@ -57,7 +57,7 @@ class PgMonkey(Magics):
         asked = parse_line(line) if cell is None else parse_cell(line, cell)
         if isinstance(asked, Command):
             return self._commands.carry_out(asked)
-        request = asked_for(asked, Names(local_ns or {}, self._ip.user_ns), self._ip.execution_count)
+        request = asked_for(asked, Names(local_ns or {}, self._ip.user_ns), self._cell_number())
         named = self.session.resolve(asked.options.value("config"), asked.options.value("type"))
         if asked.options.has("dry-run"):
             is_open = self.session.keep_of(named.pool).lease is not None
@@ -70,6 +70,13 @@ class PgMonkey(Magics):
         if isinstance(request.way, InChunks):
             return self._handed_over(asked, Chunks.begin(job, request.way.channel))
         return self._deliver(asked, self._awaited(asked, job), is_cell=cell is not None)
+
+    def _cell_number(self) -> int:
+        # Not `execution_count`: IPython 9.18 has counted on when a cell runs, older ones have not. A cell whose input
+        # is not stored has no number.
+        history = self._ip.history_manager
+        stored = len(history.input_hist_parsed) - 1 if history is not None else 0
+        return stored or self._ip.execution_count
 
     def _handed_over(self, query: Query, value: Job | Chunks) -> Job | Chunks | None:
         self._ip.user_ns["_pg"] = value

@@ -9,7 +9,16 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS, TOKEN, Option, Subcommand, unquoted
+from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.notebook.grammar import (
+    CELL_OPTIONS,
+    SUBCOMMANDS,
+    TOKEN,
+    Option,
+    Subcommand,
+    parse_cell,
+    unquoted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,8 +94,7 @@ def where(text: str, cursor: int) -> Where | None:
         if match.start("line") <= cursor <= match.end("line"):
             return _in_cell_line(match["line"], cursor - match.start("line"), match["body"] or "")
         if match["body"] is not None and cursor >= match.start("body"):
-            given = _read(match["line"] + " ", CELL_OPTIONS).given
-            return InSQL(match["body"], cursor - match.start("body"), given)
+            return InSQL(match["body"], cursor - match.start("body"), _given(match["line"]))
         return None
     start, line = _line_at(text, cursor)
     if (match := _LINE.fullmatch(line)) and start + match.start("line") < cursor:
@@ -102,12 +110,24 @@ def _line_at(text: str, cursor: int) -> tuple[int, str]:
     return 0, ""
 
 
+def _given(line: str) -> dict[str, list[str]]:
+    """Return the options of a cell's first line, where it is right, else those at its beginning."""
+    try:
+        return parse_cell(line, "").options.given
+    except RequestError:
+        return _read(line + " ", CELL_OPTIONS).given
+
+
 def _in_cell_line(line: str, cursor: int, body: str) -> Where | None:
     if cursor == 0:
         return None  # still the name of the magic
     read = _read(line[:cursor], CELL_OPTIONS)
     if read.waiting:
         return _value(read, body)
+    if read.rest_at is not None and not read.given:
+        word = line[read.rest_at :].split(maxsplit=1)[0]
+        if word in SUBCOMMANDS and SUBCOMMANDS[word].takes_sql:
+            return _in_subcommand(SUBCOMMANDS[word], line[read.rest_at + len(word) : cursor], body, is_cell=True)
     is_option = read.rest_at is None and not read.closed
     return InOption(read.fragment, _left(CELL_OPTIONS, read) if is_option else ())
 
@@ -124,18 +144,23 @@ def _in_line(line: str, cursor: int) -> Where | None:
     rest = line[read.rest_at :]
     word = rest.split(maxsplit=1)[0]
     if word in SUBCOMMANDS and not read.given:
-        return _in_subcommand(SUBCOMMANDS[word], line[read.rest_at + len(word) : cursor])
+        return _in_subcommand(SUBCOMMANDS[word], line[read.rest_at + len(word) : cursor], line[cursor:])
     return InSQL(rest, cursor - read.rest_at, read.given)
 
 
-def _in_subcommand(subcommand: Subcommand, head: str) -> Where | None:
+def _in_subcommand(subcommand: Subcommand, head: str, after: str, *, is_cell: bool = False) -> Where | None:
+    """Read a subcommand up to the end of *head*, which is the cursor; *after* is what follows, or a cell's body."""
     arguments: list[str] = []
     whole = _Read()
     while True:
         read = _read(head, subcommand.options)
         whole.given |= read.given
         if read.waiting:
-            return _value(read, "")
+            return _value(read, after)
+        is_sql = subcommand.takes_sql and not is_cell and len(arguments) == subcommand.arguments[1]
+        if is_sql and not (read.rest_at is None and read.fragment.startswith("-") and not read.closed):
+            start = len(head) - len(read.fragment) if read.rest_at is None else read.rest_at
+            return InSQL(head[start:] + after, len(head) - start, whole.given)
         if read.rest_at is None:
             break
         match = TOKEN.match(head, read.rest_at)

@@ -61,7 +61,7 @@ _PREPARES = re.compile(r"\bPREPARE\b(?!\s+TRANSACTION)", re.IGNORECASE)
 _TELLTALE = re.compile(r"\b(?:INTO|INSERT|UPDATE|DELETE|MERGE|pg_temp\w*)\b|--|/\*|;\s*\S", re.IGNORECASE)
 """A write may draw from a sequence, whose last value the session remembers, or fire a trigger. A comment could hide a
 word."""
-_CALL = re.compile(r"([\w$.\"]+)\s*\(")
+_CALL = re.compile(r"(?<![\w$.\"])([\w$.\"]++)\s*+\(")
 _HARMLESS_CALLS = frozenset(
     """
     abs all and any array array_agg array_length as avg bool_and bool_or by case cast ceil coalesce concat count

@@ -1,4 +1,4 @@
-"""The lab as a person sees it: a load runs and its figures appear, a lesson runs, stop stops, all of it beside a cell."""
+"""The lab as a person sees it: a load runs and its figures appear, a lesson runs, stop stops, also beside a cell."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ CONNECT = "%load_ext pgmonkey_magic\n%pgmonkey connect server.yaml --as orders"
 LAB = "%pgmonkey lab"
 RUNNING = "import time; time.sleep(9); print('slept')"
 LESSON = "%pgmonkey lab reuse"
+TWICE = """from pgmonkey_magic.notebook import showing
+display([*showing._shown.values()][-1][-1][1].widget)"""
 
 
 class Notebook:
@@ -56,7 +58,7 @@ class Notebook:
 def notebook(page: Page, lab: Lab, server: Server, theme: str) -> Iterator[Notebook]:
     config = server.config() | {"pool_settings": {"min_size": 1, "max_size": 3}}
     (lab.root / "server.yaml").write_text(yaml.safe_dump(config))
-    cells = [nbformat.v4.new_code_cell(cell) for cell in (CONNECT, LAB, RUNNING, LESSON)]
+    cells = [nbformat.v4.new_code_cell(cell) for cell in (CONNECT, LAB, RUNNING, LESSON, TWICE)]
     made = nbformat.v4.new_notebook(cells=cells)
     made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(made, lab.root / f"lab_{theme}.ipynb")
@@ -117,4 +119,24 @@ def test_a_load_and_a_lesson(notebook: Notebook, server: Server, theme: str) -> 
     expect(panel).to_contain_text("as of", timeout=5_000)
     expect(panel.locator("button")).to_have_count(0)
     notebook.picture("frozen")
+    assert server.backends(APPLICATION_NAME) == 0
+
+
+@pytest.mark.parametrize("theme", ["light"])
+def test_a_named_lesson_begins_at_once_in_every_view_and_again_with_its_cell(
+    notebook: Notebook, server: Server, theme: str
+) -> None:
+    notebook.run(0)
+    notebook.run(3)
+    expect(notebook.output(3)).to_contain_text("were served by 3 backends", timeout=15_000)
+    notebook.run(4)
+    expect(notebook.output(4)).to_contain_text("were served by 3 backends", timeout=10_000)
+    notebook.press("a load", 4)
+    notebook.press("overloaded", 4)
+    notebook.press("start", 4)
+    for number in (3, 4):
+        expect(notebook.output(number)).to_contain_text("running: 1 of 5 s", timeout=10_000)
+    notebook.run(3)  # closes what its first run showed, in the middle of the load
+    expect(notebook.output(3)).to_contain_text("were served by 3 backends", timeout=15_000)
+    expect(notebook.output(3).locator(".widget-html-content")).to_have_count(2)
     assert server.backends(APPLICATION_NAME) == 0

@@ -303,11 +303,18 @@ def test_too_little_was_seen(pool: Any, panel: TunerPanel) -> None:
     assert panel._facts().wanted == {}
 
 
-def test_predicted_beside_measured_and_recommended(kind: Kind, pool: Any, panel: TunerPanel) -> None:
+def work(kind: Kind, pool: Any, panel: TunerPanel) -> None:
+    """Have the pool look as if it had served 250 borrows in its first 40 s, and the panel have one look at it then."""
     for _ in range(250):
         run_borrow(kind, pool, 10)
-    pool.ledger._begun_at -= 40  # the pool looks as if it had taken 40 s for them
+    panel._outlook.wait(10)
+    pool.ledger._begun_at -= 40
+    panel._outlook._history = panel._outlook._history[:1]
     panel._outlook._asked_at = 0.0
+
+
+def test_predicted_beside_measured_and_recommended(kind: Kind, pool: Any, panel: TunerPanel) -> None:
+    work(kind, pool, panel)
     says(panel, "▶ now")
     says(panel, "predicted by")
     type_in(panel, "max_size", 9)
@@ -321,6 +328,14 @@ def test_predicted_beside_measured_and_recommended(kind: Kind, pool: Any, panel:
     assert panel._facts().wanted["max_idle"] == 60
     click(panel, "Apply")
     until(lambda: (pool.settings.max_size, pool.settings.max_lifetime) == (1, 1800))
+
+
+def test_what_waited_at_another_size_tells_nothing_of_this_one(kind: Kind, pool: Any, panel: TunerPanel) -> None:
+    work(kind, pool, panel)
+    says(panel, "▶ now")
+    slide(panel, "max_size", 4)
+    click(panel, "Apply")
+    says(panel, "0 of 200 requests and 0 of 30 s so far (since max_size is 4)")
 
 
 def test_presets_are_proposed_not_applied(pool: Any, panel: TunerPanel) -> None:

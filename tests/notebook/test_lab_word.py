@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from fix_pools import until
 
 from pgmonkey_magic import RequestError, SQLError
 from pgmonkey_magic.errors import CellInterrupted
@@ -32,7 +33,7 @@ def test_a_lesson_prints_question_steps_and_answer_and_returns_its_table(connect
     assert connected.stdout.startswith(told["question"] + "\n  1. ")
     assert told["answer"] + ".\n" in connected.stdout
     assert connected.run("%pgmonkey pools").equals(before)
-    assert server.backends(APPLICATION_NAME) == 0
+    until(lambda: server.backends(APPLICATION_NAME) == 0, 2)
 
 
 def test_the_kind_of_pool_may_be_chosen(connected: Shell) -> None:
@@ -86,4 +87,4 @@ def test_an_interrupt_stops_the_lesson(connected: Shell, server: Server, monkeyp
     error = connected.error("%pgmonkey lab queueing")
     assert isinstance(error, CellInterrupted)
     assert runs[0].done()
-    assert server.backends(APPLICATION_NAME) == 0
+    until(lambda: server.backends(APPLICATION_NAME) == 0, 2)

@@ -3,7 +3,6 @@
 import random
 from itertools import pairwise
 
-import numpy as np
 import pandas as pd
 import pytest
 from fix_wire import decoder, some_rows
@@ -149,7 +148,7 @@ def test_parts_put_together_are_the_whole(seed: int) -> None:
         made = decoder(oids, output)
         for start in range(0, len(some), 7):
             batch = some[start : start + 7]
-            made.take(b"".join(batch) + PADDING, np.array([len(one) for one in batch], np.int64))
+            made.take(b"".join(batch) + PADDING, [len(one) for one in batch])
         return made
 
     edges = sorted(chance.randint(0, len(rows)) for _ in range(chance.randint(1, 4)))

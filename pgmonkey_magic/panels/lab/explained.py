@@ -19,8 +19,8 @@ EXPLAINED = {
         "Press “a load” and run the preset “comfortable”: see how few connections serve hundreds of requests.",
     ),
     "queueing": Explained(
-        "Requests come at random, so now and then all connections are taken and somebody waits, also while the pool "
-        "has time left. The busier it is, the faster the waits grow: the place where they take off is called the knee.",
+        "Requests come at random, so now and then all connections are taken and somebody waits, though most of the "
+        "time some are idle. The busier a pool, the faster its waits grow; where they take off is called the knee.",
         "Press “a load”, run the preset “at the knee”, then with one connection more, and compare the p95 wait.",
     ),
     "exhaustion": Explained(
@@ -71,6 +71,6 @@ EXPLAINED = {
     "too-big": Explained(
         "A server with few processors does not work faster when more connections ask at once: each statement only "
         "takes longer. A small pool with a queue in front is as fast and kinder to everybody else.",
-        "%pgmonkey audit compares your pools with what the server has; run a load to see how long a small one makes wait.",
+        "%pgmonkey audit compares your pools with what the server has; run a load to see the waits at a size.",
     ),
 }

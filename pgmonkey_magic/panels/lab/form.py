@@ -27,14 +27,14 @@ class Form:
     def __init__(self, wanted: Wanted, changed: Callable[[Wanted], None]) -> None:
         self._changed = changed
         self._setting = self._sizes_equal = False
-        self._presets = _choice([(name, name) for name in PRESETS])
-        self._arrivals = _choice([("open: per second", "open"), ("closed: workers", "closed")])
+        self._presets = _choice("preset", [(name, name) for name in PRESETS])
+        self._arrivals = _choice("arrivals", [("open: per second", "open"), ("closed: workers", "closed")])
         self._rate = _logarithmic("requests/s", MAX_RATE, "how many requests arrive in a second, at random")
         self._workers = _slider("workers", widgets.IntSlider(min=1, max=MAX_WORKERS))
         self._think_ms = _number("think ms", (0, MAX_SECONDS * 1e3, 10), "how long a worker rests before it asks again")
         self._hold_ms = _logarithmic("hold ms", MAX_SECONDS * 1e3, "how long a request keeps its connection")
-        self._hold = _choice([("random", "exponential"), ("constant", "constant")])
-        self._clients = _choice([("threads (sync)", "pool"), ("tasks (async)", "async_pool")])
+        self._hold = _choice("holds are", [("random", "exponential"), ("constant", "constant")])
+        self._clients = _choice("clients", [("threads (sync)", "pool"), ("tasks (async)", "async_pool")])
         self._max_size = _slider("max_size", widgets.IntSlider(min=1, max=MODEST_SIZE))
         self._min_size = _number("min_size", (0, MODEST_SIZE, 1), "how many connections are opened in advance", WHOLE)
         self._timeout_s = _number("timeout s", (0.01, MAX_SECONDS, 0.1), "how long a request waits before it gives up")
@@ -141,8 +141,8 @@ class Form:
             self.set(chosen)
 
 
-def _choice(options: Sequence[tuple[str, str]]) -> Any:
-    made = widgets.ToggleButtons(options=options)
+def _choice(name: str, options: Sequence[tuple[str, str]]) -> Any:
+    made = widgets.ToggleButtons(options=options, tooltips=[f"{name}: {words}" for words, _ in options])
     made.style.button_width = made.layout.width = "auto"
     return made
 

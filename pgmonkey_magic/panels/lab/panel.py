@@ -68,7 +68,8 @@ class LabPanel(Panel):
             [("sync pools", "pool"), ("async pools", "async_pool")], connection_type, self._show_lesson
         )
         self._form = Form(replace(PRESETS["comfortable"], connection_type=connection_type), self._advise)
-        super().__init__(toggle("table", self._show_table, hint="the figures as a table"), self._laid_out())
+        self._table = toggle("table", self._show_table, hint="the figures as a table")
+        super().__init__(self._table, self._laid_out())
         self._show_tab(self._tab.value)
 
     def _laid_out(self) -> widgets.Widget:
@@ -160,6 +161,7 @@ class LabPanel(Panel):
     def _show_tab(self, tab: str | None) -> None:
         for box, shown in ((self._load_box, tab == LOAD), (self._lesson_box, tab == LESSON)):
             box.layout.display = "flex" if shown else "none"
+        self._table.layout.display = "flex" if tab == LOAD else "none"  # a lesson is a table already
         self._target.layout.display = "flex" if tab == LOAD and self._mine else "none"
         self.wake()
 
