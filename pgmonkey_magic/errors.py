@@ -9,6 +9,7 @@
     ├── DecodeError                 the server's binary answer is malformed (results/copy_format.py)
     ├── ResultTooLarge              a result that took too much memory (cells/memory.py)
     ├── PoolUnavailable             no connection could be borrowed (pools/unavailable.py; also a PoolTimeout)
+    ├── LabStopped                  the lab was stopped before its answer (tuning/lab/background.py)
     └── Cancelled                   a job that was cancelled (cells/job.py)
     CellInterrupted                 a KeyboardInterrupt that says what became of the cell
 

@@ -446,7 +446,7 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         if conn.trace is Trace.NONE:
             self._return_connection(conn, from_getconn=from_getconn)
         else:
-            self.run_task(ReturnConnection(self, conn, from_getconn=from_getconn))
+            self.run_task(_Return(self, conn, from_getconn=from_getconn))
 
     def _reset_connection(self, conn: Any) -> None:
         if conn.pgconn.transaction_status in _OPEN:
@@ -494,6 +494,28 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         self.replace(old)
         for conn in closing:
             self._close_connection(conn)
+
+
+class _Return(ReturnConnection):
+    """The stock task does nothing where the pool was closed meanwhile, and the connection stays open."""
+
+    def run(self) -> None:
+        pool = self.pool()
+        if pool is None or pool.closed:
+            self.conn.close()
+        else:
+            super().run()
+
+
+class _AsyncReturn(AsyncReturnConnection):
+    """Its twin."""
+
+    async def run(self) -> None:
+        pool = self.pool()
+        if pool is None or pool.closed:
+            await self.conn.close()
+        else:
+            await super().run()
 
 
 class _GatedLock(asyncio.Lock):
@@ -678,7 +700,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
         if conn.trace is Trace.NONE:
             await self._return_connection(conn, from_getconn=from_getconn)
         else:
-            self.run_task(AsyncReturnConnection(self, conn, from_getconn=from_getconn))
+            self.run_task(_AsyncReturn(self, conn, from_getconn=from_getconn))
 
     async def _reset_connection(self, conn: Any) -> None:
         if conn.pgconn.transaction_status in _OPEN:

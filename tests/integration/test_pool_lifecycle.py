@@ -14,7 +14,7 @@ from fix_pools import Kind, until
 
 from pgmonkey_magic import PGConnectionManager, PoolUnavailable
 from pgmonkey_magic.config import parse_config
-from pgmonkey_magic.pools import cache, connect_parameters, loop
+from pgmonkey_magic.pools import Holder, PGAsyncPool, PGPool, Terms, cache, connect_parameters, loop
 from pgmonkey_magic.pools.connecting import REQUIRED_AUTH, is_local
 
 if TYPE_CHECKING:
@@ -153,3 +153,19 @@ def test_the_manager_gives_both_pools_of_a_file(server: Server, tmp_path: Path) 
     assert not sync_pool.retired
     assert not async_pool.retired
     manager.clear_cache()
+
+
+@pytest.mark.parametrize("cls", [PGPool, PGAsyncPool])
+def test_a_pool_that_is_closed_while_a_connection_comes_back_leaves_none_open(
+    server: Server, cls: type[PGPool] | type[PGAsyncPool]
+) -> None:
+    """The stock pool drops the return that is queued then; whoever refers to the connection keeps it open."""
+    name = f"comes_back_{cls.__name__}"
+    config = parse_config({"connection_settings": {**server.settings, "application_name": name}})
+    kept: list[Any] = []
+    for _ in range(10):
+        pool = cls(config)
+        pool.lend(lambda conn: conn.execute("SET work_mem = '7777kB'"), Terms(Holder("x"), "SET work_mem"), kept.append)
+        pool.close() if isinstance(pool, PGAsyncPool) else pool.disconnect()
+    until(lambda: server.query(f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'") == [(0,)])
+    assert len(kept) == 10

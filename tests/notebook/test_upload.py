@@ -11,6 +11,7 @@ import yaml
 from fix_notebook import Shell, run_in_kernel
 from fix_pools import until
 from fix_server import Server
+from IPython.core.completer import provisionalcompleter
 
 from pgmonkey_magic.cells import CommandResult, Job
 from pgmonkey_magic.errors import RequestError, SQLError
@@ -159,3 +160,27 @@ def test_a_kernel_shows_the_live_line_and_stops(config_file: Path, schema: str, 
     error = next(output for output in outputs[1] if output.output_type == "error")
     assert "rolled back" in "".join(error.traceback)
     assert "True" in outputs[2][0].data["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("fragment", "offered"),
+    [
+        ("upload ", "df"),
+        ("upload df ", "upload_target"),
+        ("upload df t --mo", "--mode"),
+        ("upload df t --mode up", "upsert"),
+        ("upload df t -c ", "test"),
+    ],
+)
+def test_tab_on_the_line(into: Shell, server: Server, fragment: str, offered: str) -> None:
+    server.query("CREATE TABLE IF NOT EXISTS upload_target (a int)")
+    try:
+        line = f"%pgmonkey {fragment}"
+
+        def texts() -> list[str]:
+            with provisionalcompleter():
+                return [each.text for each in into.ip.Completer.completions(line, len(line))]
+
+        until(lambda: offered in texts())  # the catalogue is read in the background
+    finally:
+        server.query("DROP TABLE upload_target")
