@@ -19,7 +19,6 @@ from pgmonkey_magic.config.pool_settings import PoolSettings
 from pgmonkey_magic.notebook.asking import LEVELS
 from pgmonkey_magic.notebook.grammar import SUBCOMMANDS, Option, Subcommand
 from pgmonkey_magic.sql import find_parameters
-from pgmonkey_magic.tuning.lab import LESSONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -99,6 +98,9 @@ class Choices:
         if placeholder == "WORD":
             return self.words(fragment)
         if placeholder == "LESSON":
+            # Here, not above: loading the extension need not wait for the lab.
+            from pgmonkey_magic.tuning.lab import LESSONS  # noqa: PLC0415
+
             return _fitting(fragment, LESSONS, "lesson")
         if placeholder == "DF":
             return _fitting(fragment, self._named_as("DataFrame"), "instance")

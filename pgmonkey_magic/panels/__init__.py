@@ -9,6 +9,8 @@
       facts    a moment as a value, and the memory of moments       alarms    what calls for somebody
       seen     facts and memory → a frozen view                     picture   the view as HTML and as text
 
+    tuner/     the panel of `%pgmonkey tune`                        lab/      of `%pgmonkey lab`: loads and lessons
+
 To build another panel: a frozen view made by a pure function, as in `seen`; a function that draws it, as in `picture`;
 and a subclass of `Panel` that gathers, draws, and has the controls. `notebook/showing.py` displays any of them.
 """

@@ -18,7 +18,7 @@ from pgmonkey_magic.results.describe import Description, copy_statement, describ
 from pgmonkey_magic.results.literals import with_literals
 from pgmonkey_magic.results.output import DEFAULT, Output
 from pgmonkey_magic.results.wire import Timed, query
-from pgmonkey_magic.sql import Kind, split, tokens
+from pgmonkey_magic.sql import Kind, remembered, split, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +37,7 @@ CHUNK_BYTES = 64 << 20
 WRITES = frozenset({"insert", "update", "delete", "merge"})
 
 
+@remembered
 def suits(sql: str) -> bool:
     """Tell whether *sql* is one query that may have enough rows for the fast way: it reads from something.
 

@@ -4,6 +4,7 @@ from pgmonkey_magic.sql.kinds import CopyFrom, copy_from, only_reads
 from pgmonkey_magic.sql.lexer import Kind, Token, tokens
 from pgmonkey_magic.sql.one_table import OneTable, one_table, quoted
 from pgmonkey_magic.sql.parameters import Form, Parameter, find_parameters
+from pgmonkey_magic.sql.remembering import remembered
 from pgmonkey_magic.sql.statements import Statement, split
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "one_table",
     "only_reads",
     "quoted",
+    "remembered",
     "split",
     "tokens",
 ]

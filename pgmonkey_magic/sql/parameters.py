@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pgmonkey_magic.sql.lexer import Kind, Token, tokens
+from pgmonkey_magic.sql.remembering import remembered
 
 _VALUES = (Kind.STRING, Kind.NAME, Kind.NUMBER, Kind.POSITION, Kind.CLOSE, Kind.PARAMETER)
 _BEFORE_A_VALUE = frozenset(
@@ -45,6 +46,11 @@ class Parameter:
 
 def find_parameters(sql: str) -> list[Parameter]:
     """Return the parameters of *sql*, in order; the same name may stand there more than once."""
+    return list(_read(sql))
+
+
+@remembered
+def _read(sql: str) -> list[Parameter]:
     found: list[Parameter] = []
     before: Token | None = None  # the last token that is no blank
     may_separate = [False]  # whether a colon may stand between two values: for each bracket that is open

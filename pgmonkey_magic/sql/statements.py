@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pgmonkey_magic.sql.lexer import Kind, Token, tokens
+from pgmonkey_magic.sql.remembering import remembered
 
-REMEMBERED = 10_000
-"""Characters of SQL up to which its statements are remembered: on its way a cell is asked for them several times."""
 _ENDS_OR_BEGINS = frozenset({"begin", "commit", "end", "abort"})
 
 
@@ -41,9 +39,10 @@ class Statement:
 
 def split(sql: str) -> list[Statement]:
     """Return the statements of *sql*; pieces that hold only blanks and comments are none."""
-    return list(_remembered(sql) if len(sql) <= REMEMBERED else _read(sql))
+    return list(_read(sql))
 
 
+@remembered
 def _read(sql: str) -> list[Statement]:
     found: list[Statement] = []
     start, reader = 0, _Reader()
@@ -54,9 +53,6 @@ def _read(sql: str) -> list[Statement]:
         else:
             reader.take(token)
     return found + reader.statement(sql[start:], start)
-
-
-_remembered = lru_cache(maxsize=64)(_read)
 
 
 class _Reader:

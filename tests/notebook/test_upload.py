@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from fix_notebook import Shell, run_in_kernel
 from fix_pools import until
 from fix_server import Server
@@ -143,23 +142,25 @@ def test_a_password_on_the_line_is_refused_and_shown_nowhere(into: Shell, schema
     assert "canary7" not in str(error)
 
 
-def test_a_kernel_shows_the_live_line_and_stops(config_file: Path, schema: str, tmp_path: Path) -> None:
-    settings = yaml.safe_load(config_file.read_text())
-    assert settings
+def test_the_stop_button_ends_an_upload(config_file: Path, server: Server, schema: str, tmp_path: Path) -> None:
+    server.query(
+        f"CREATE TABLE {schema}.t (a int); CREATE FUNCTION {schema}.slow() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END';"
+        f"CREATE TRIGGER slow BEFORE INSERT ON {schema}.t FOR EACH ROW EXECUTE FUNCTION {schema}.slow()"
+    )
     outputs = run_in_kernel(
         f"%load_ext pgmonkey_magic\n%pgmonkey connect {config_file}\n"
-        "import numpy as np, pandas as pd, threading, _thread, time\n"
-        "df = pd.DataFrame({'a': np.arange(6_000_000), 's': 'x' * 60})\n"
-        "from pgmonkey_magic.cells import Direct\n",
-        "import os, signal\nthreading.Timer(2.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
-        f"%pgmonkey upload df {schema}.t",
-        f"%pgmonkey SELECT to_regclass('{schema}.t') IS NULL AS gone",
+        "import os, signal, threading, numpy as np, pandas as pd\ndf = pd.DataFrame({'a': np.arange(2_000_000)})",
+        "threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        f"%pgmonkey upload df {schema}.t --mode append",
+        f"%pgmonkey SELECT count(*) AS n FROM {schema}.t",
         allow_errors=True,
         cwd=tmp_path,
     )
     error = next(output for output in outputs[1] if output.output_type == "error")
+    assert error.ename == "CellInterrupted"
     assert "rolled back" in "".join(error.traceback)
-    assert "True" in outputs[2][0].data["text/plain"]
+    assert outputs[2][0].data["text/plain"].split() == ["n", "0", "0"]
 
 
 @pytest.mark.parametrize(
