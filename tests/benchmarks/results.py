@@ -328,18 +328,23 @@ def plot(path: str, ratios: dict[str, dict[str, float]]) -> None:
     """Draw the ratios of the largest results."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 0.5 + 0.28 * sum(map(len, ratios.values()))), layout="constrained")
-    axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, (title, found) in zip(axes, ratios.items(), strict=True):
+    rows = (len(ratios) + 1) // 2
+    figure = Figure(figsize=(11, 3.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False).flat
+    for axis, (title, found) in zip(axes, ratios.items(), strict=False):
         ordered = sorted(found.items(), key=lambda item: -item[1])
-        colours = ["#1f77b4" if name.startswith("pgmonkey") else "#c7c7c7" for name, _ in ordered]
+        colours = ["#0072b2" if name.startswith(("pgmonkey", "magic")) else "#c7c7c7" for name, _ in ordered]
         bars = axis.barh([name for name, _ in ordered], [ratio for _, ratio in ordered], color=colours)
         axis.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
         axis.axvline(1, color="black", linewidth=0.8)
+        axis.set_xlim(right=1.1 * ordered[0][1])
+        axis.spines[["top", "right"]].set_visible(False)
         axis.set_title(title, fontsize=9, loc="left")
         axis.tick_params(labelsize=8)
-    axes[-1].set_xlabel("time from the query to the DataFrame, as a multiple of libpq's drain of the same bytes")
-    figure.savefig(path, dpi=130)
+    figure.supxlabel(
+        "time from the query to the DataFrame, as a multiple of libpq's drain of the same bytes", fontsize=9
+    )
+    figure.savefig(path, dpi=110)
 
 
 def machine() -> str:
