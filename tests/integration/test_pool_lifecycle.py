@@ -157,7 +157,7 @@ def test_the_manager_gives_both_pools_of_a_file(server: Server, tmp_path: Path) 
 
 @pytest.mark.parametrize("cls", [PGPool, PGAsyncPool])
 def test_a_pool_that_is_closed_while_a_connection_comes_back_leaves_none_open(
-    server: Server, cls: type[PGPool] | type[PGAsyncPool]
+    server: Server, cls: type[PGPool | PGAsyncPool]
 ) -> None:
     """The stock pool drops the return that is queued then; whoever refers to the connection keeps it open."""
     name = f"comes_back_{cls.__name__}"

@@ -24,7 +24,8 @@ from pgmonkey_magic.cells.memory import ResultTooLarge, _left_in_groups, free_by
 
 ODD = """SELECT * FROM (VALUES
   (1, 1.50, true, 'é', date '2024-02-29', timestamptz '2024-01-01 12:00+01', interval '1 day 2 s',
-   '{"a": [1]}'::jsonb, '"x"'::json, uuid '00000000-0000-0000-0000-000000000001', ARRAY[1, 2], '\\x00ff'::bytea, time '12:30', 'NaN'::float8),
+   '{"a": [1]}'::jsonb, '"x"'::json, uuid '00000000-0000-0000-0000-000000000001', ARRAY[1, 2],
+   '\\x00ff'::bytea, time '12:30', 'NaN'::float8),
   (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
 ) AS v(i, n, b, t, d, z, s, j, k, u, a, y, c, f)"""
 ROW = {
