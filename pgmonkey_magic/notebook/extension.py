@@ -13,6 +13,7 @@ from pgmonkey_magic.notebook import completion, verbatim
 from pgmonkey_magic.notebook.formatters import register_formatters
 from pgmonkey_magic.notebook.live import LiveJobs, is_kernel
 from pgmonkey_magic.notebook.magics import PgMonkey
+from pgmonkey_magic.notebook.showing import close_panels
 from pgmonkey_magic.pools import clear_cache, reclaim
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def unload(shell: InteractiveShell) -> None:
     def close_unless_loaded(*_: object) -> None:
         shell.events.unregister("post_run_cell", close_unless_loaded)
         if NAME not in manager.magics["line"]:
+            close_panels()
             clear_cache()
             manager.registry.pop(PgMonkey.__name__, None)
 

@@ -42,6 +42,14 @@ def show_panel(panel: Panel) -> None:
         _shown[name] = [pair for pair in panels if pair[1].still is None]
 
 
+def close_panels() -> None:
+    """Close every panel that is still shown."""
+    for panels in [*_shown.values()]:
+        for _, panel in panels:
+            panel.close()
+    _shown.clear()
+
+
 def show_still(drawn: Drawn) -> None:
     """Display a picture that stays as it is. It leaves no widgets behind, which nbclient would save."""
     display({"text/plain": drawn.text, "text/html": str(drawn.html)}, raw=True)

@@ -82,3 +82,10 @@ def test_the_extension_loads_without_widgets(shell: Shell) -> None:
     code = "import sys\n%load_ext pgmonkey_magic\nprint('ipywidgets' in sys.modules)"
     outputs = run_in_kernel(code)
     assert outputs[0][-1].text == "False\n"
+
+
+def test_unloading_ends_every_panel_the_labs_too(config_file: Path) -> None:
+    keep = "from pgmonkey_magic.notebook import showing\n((_, kept),) = showing._shown['a']\n%unload_ext pgmonkey_magic"
+    look = "print(kept.still is not None, showing._shown)"
+    outputs = run_in_kernel(LOAD, f"{NAMED}\n%pgmonkey lab", keep, look, cwd=config_file.parent)
+    assert outputs[3][-1].text == "True {}\n"
