@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from pgmonkey_magic.errors import PgMonkeyError
 
 if TYPE_CHECKING:
@@ -53,14 +51,12 @@ class MemoryGuard:
         self._new: list[Job] = []
         self._bell = threading.Event()
         self._thread: threading.Thread | None = None
-        self._process = psutil.Process()
 
     def watch(self, job: Job) -> None:
         """Look after a job until it has ended."""
         self._new.append(job)
         self._bell.set()
         if self._thread is None or not self._thread.is_alive():  # a forked child has none
-            self._process = psutil.Process()
             self._thread = threading.Thread(target=self._keep_watch, name="pgmonkey-memory", daemon=True)
             self._thread.start()
 
@@ -75,7 +71,9 @@ class MemoryGuard:
     def look(self) -> None:
         """Look at every job once."""
         new, self._new = self._new, []
-        taken = self._process.memory_info().rss
+        import psutil  # noqa: PLC0415 - who loads the extension need not wait for it
+
+        taken = psutil.Process().memory_info().rss
         self._jobs += [Watched(job, taken, free_bytes()) for job in new]
         self._jobs = [watched for watched in self._jobs if not watched.job.done()]
         for watched in self._jobs:
@@ -99,6 +97,8 @@ class MemoryGuard:
 
 def free_bytes() -> int:
     """Return how much memory this process may still take."""
+    import psutil  # noqa: PLC0415 - as above
+
     return min([psutil.virtual_memory().available, *_left_in_groups()])
 
 

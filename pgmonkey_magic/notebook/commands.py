@@ -1,16 +1,16 @@
-"""The subcommands of `%pgmonkey WORD`: one short method each."""
+"""The subcommands of `%pgmonkey WORD`: one short method each.
+
+What only one word needs is imported there: who loads the extension waits for nothing that they may never ask for.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pgmonkey_magic import tuning
 from pgmonkey_magic.errors import ConfigError, RequestError
 from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS, Command, Option, near_subcommand
-from pgmonkey_magic.notebook.lessons import lessons_table, taught
 from pgmonkey_magic.pools import quantile
-from pgmonkey_magic.tuning import saving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,6 +124,8 @@ class Commands:
         return pd.DataFrame([{"name": named.name} | usage_row(named.pool.ledger.usage()) for named in asked])
 
     def _tune(self, command: Command) -> pd.DataFrame | None:
+        from pgmonkey_magic.tuning import plan, saving  # noqa: PLC0415
+
         named, wanted = self._wanted(command)
         if not wanted and not command.options.given:
             return _show_tuner(named)
@@ -133,7 +135,7 @@ class Commands:
                 raise RequestError("--undo goes back to what was; it takes no settings")
             print(f"pool {named.name} is back at {asdict(pool.undo())}")  # noqa: T201 - the answer to the command
             return None
-        planned = tuning.plan(pool.settings, wanted, pool.section, pool.occupancy)
+        planned = plan(pool.settings, wanted, pool.section, pool.occupancy)
         if not command.options.has("yes"):
             self._refuse_beyond_budget(named, planned.settings.max_size)
         if planned.changes:
@@ -160,7 +162,9 @@ class Commands:
     def _refuse_beyond_budget(self, named: NamedPool, max_size: int) -> None:
         if max_size <= named.pool.settings.max_size:
             return
-        free = tuning.budget(named.pool.config, named.pool.connection_type).free
+        from pgmonkey_magic.tuning import budget  # noqa: PLC0415
+
+        free = budget(named.pool.config, named.pool.connection_type).free
         if max_size > free:
             raise RequestError(
                 f"max_size {max_size} is more than the {free} connections that the server has free for pool "
@@ -177,9 +181,11 @@ class Commands:
         print(f"pool {named.name}: idle connections are replaced now, borrowed ones when they come back")  # noqa: T201
 
     def _audit(self, command: Command) -> pd.DataFrame:
+        from pgmonkey_magic.tuning import audit  # noqa: PLC0415
+
         named = self._pool(command)
         count = processes(command.options.value("processes"))
-        return _table(tuning.audit(named.pool.config, named.pool.connection_type, count))
+        return _table(audit(named.pool.config, named.pool.connection_type, count))
 
     def _panel(self, command: Command) -> None:
         from pgmonkey_magic.notebook.showing import show_panel, show_still, shows_widgets  # noqa: PLC0415
@@ -203,6 +209,8 @@ class Commands:
 
             show_panel(lab_panel(self._session, name, kind))
             return None
+        from pgmonkey_magic.notebook.lessons import lessons_table, taught  # noqa: PLC0415
+
         return taught(self._session, name, kind) if name else lessons_table()
 
     def _pool(self, command: Command) -> NamedPool:

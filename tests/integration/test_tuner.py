@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import threading
 import time
 import uuid
@@ -364,7 +365,23 @@ def test_how_a_change_turned_out(kind: Kind, pool: Any, panel: TunerPanel, monke
     for _ in range(30):
         run_borrow(kind, pool, 10)
     panel._outlook._asked_at = 0.0
-    says(panel, "since max_size 3 → 4: ")
+    says(panel, "since max_size 3 → 4: p95 wait ")
+    slide(panel, "max_size", 5)
+    click(panel, "Apply")
+    until(lambda: pool.settings.max_size == 5)
+    for _ in range(30):
+        run_borrow(kind, pool, 10)
+    assert panel._outlook._trial is None or not math.isnan(panel._outlook._trial.p95_s)
+    slide(panel, "max_size", 6)
+    click(panel, "Apply")
+    until(lambda: pool.settings.max_size == 6)
+    slide(panel, "max_size", 7)  # before anybody has used the size in between
+    click(panel, "Apply")
+    until(lambda: pool.settings.max_size == 7)
+    for _ in range(30):
+        run_borrow(kind, pool, 10)
+    panel._outlook._asked_at = 0.0
+    says(panel, "before it too few to tell")
 
 
 # -- save --------------------------------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ class Outlook:
         self._asked: tuple[int, ...] = ()
         self._asked_at = 0.0
         self._trial: Trial | None = None
+        self._changed_after = 0
+        """How many borrows had been given back at the last change of size."""
 
     def look(self, wanted_size: int) -> WhatIf | None:
         """Return the newest answer, for sizes around the present one and for *wanted_size*; None before the first."""
@@ -75,11 +77,14 @@ class Outlook:
 
     def changed(self, before: int, after: int) -> None:
         """Note that max_size has been changed, to tell 30 s later how that turned out."""
-        waits_s = lately(self._pool.ledger, list(self._history)).waits_s
+        given_back = self._pool.ledger.counts().given_back
+        # No more than since the change before this one: what waited at a third size belongs to neither.
+        recent = min(given_back - self._changed_after, len(lately(self._pool.ledger, list(self._history)).waits_s))
+        waits_s, _ = self._pool.ledger.latest(recent)
         p95_s = quantile(waits_s if len(waits_s) >= ENOUGH else (), 0.95)
         rows = (latest.value.rows if latest.value else ()) if (latest := self._answer.latest) else ()
         predicted_s = next((row.prediction.expected.p95_s for row in rows if row.size == after), None)
-        given_back = self._pool.ledger.counts().given_back
+        self._changed_after = given_back
         self._trial = Trial(time.monotonic(), before, after, given_back, p95_s, predicted_s)
         self.sequel = ""
 
