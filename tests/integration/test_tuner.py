@@ -356,31 +356,23 @@ def test_presets_are_proposed_not_applied(pool: Any, panel: TunerPanel) -> None:
 
 
 def test_how_a_change_turned_out(kind: Kind, pool: Any, panel: TunerPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pgmonkey_magic.panels.tuner.outlook.TRIAL_S", 0.0)
+    def trial() -> Any:
+        return panel._outlook._trial
+
     for _ in range(30):
         run_borrow(kind, pool, 10)
     slide(panel, "max_size", 4)
     click(panel, "Apply")
-    until(lambda: pool.settings.max_size == 4)
+    until(lambda: trial() and trial().after == 4)
+    assert not math.isnan(trial().p95_s)
+    slide(panel, "max_size", 5)  # before anybody has used the size in between
+    click(panel, "Apply")
+    until(lambda: trial().after == 5)
     for _ in range(30):
         run_borrow(kind, pool, 10)
+    monkeypatch.setattr("pgmonkey_magic.panels.tuner.outlook.TRIAL_S", 0.0)
     panel._outlook._asked_at = 0.0
-    says(panel, "since max_size 3 → 4: p95 wait ")
-    slide(panel, "max_size", 5)
-    click(panel, "Apply")
-    until(lambda: pool.settings.max_size == 5)
-    for _ in range(30):
-        run_borrow(kind, pool, 10)
-    assert panel._outlook._trial is None or not math.isnan(panel._outlook._trial.p95_s)
-    slide(panel, "max_size", 6)
-    click(panel, "Apply")
-    until(lambda: pool.settings.max_size == 6)
-    slide(panel, "max_size", 7)  # before anybody has used the size in between
-    click(panel, "Apply")
-    until(lambda: pool.settings.max_size == 7)
-    for _ in range(30):
-        run_borrow(kind, pool, 10)
-    panel._outlook._asked_at = 0.0
+    says(panel, "since max_size 4 → 5: p95 wait ")
     says(panel, "before it too few to tell")
 
 
