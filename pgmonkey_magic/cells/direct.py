@@ -9,13 +9,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.cells.chunks import Chunks, InChunks
+from pgmonkey_magic.cells.parallel import Parallel
 from pgmonkey_magic.cells.request import Request
 from pgmonkey_magic.cells.session import Session
 from pgmonkey_magic.cells.uploading import Upload
 from pgmonkey_magic.cells.ways import AsItIs, FirstRows
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import Output
-from pgmonkey_magic.sql import find_parameters
+from pgmonkey_magic.sql import find_parameters, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pgmonkey_magic.cells.ways import Way
 
 OUTPUT = {"as_": "kind", "dtypes": "dtypes", "decimals": "decimals"}
-HOW = ("autocommit", "isolation", "max_rows", "read_only", "rollback", "timeout_s", "wait_s", *OUTPUT)
+HOW = ("autocommit", "isolation", "max_rows", "parallel", "read_only", "rollback", "timeout_s", "wait_s", *OUTPUT)
 
 
 class Direct:
@@ -41,8 +42,9 @@ def run(sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path
     *params* and the keywords that the SQL holds as `:name` are bound values. *config* is the name of an open pool or a
     YAML file; otherwise the current pool, or the file of the default places. How it runs: `autocommit`, `read_only`,
     `rollback` (bool), `isolation` (SQL's words), `max_rows` (int), `timeout_s` (of a statement) and `wait_s` (for a
-    connection), both seconds. What rows come as: `as_` (df, polars, arrow, dicts, scalar), `dtypes` (nullable, numpy,
-    pyarrow) and `decimals` (float, exact); `as_="chunks"` gives an iterator of DataFrames.
+    connection), both seconds; `parallel` (int), over how many connections one big result may come. What rows come as:
+    `as_` (df, polars, arrow, dicts, scalar), `dtypes` (nullable, numpy, pyarrow) and `decimals` (float, exact);
+    `as_="chunks"` gives an iterator of DataFrames.
 
     Raises SQLError, PoolUnavailable, RequestError and ConfigError as a cell does; KeyboardInterrupt cancels.
     """
@@ -116,13 +118,17 @@ def _request(sql: str, values: dict[str, Any], named: dict[str, Any]) -> Request
         raise RequestError(
             f"{unknown[0]!r} is neither a parameter of the SQL (:{unknown[0]}) nor one of {', '.join(HOW)}"
         )
-    return Request(sql=sql, values=values, way=_way(named), **named)
+    return Request(sql=sql, values=values, way=_way(sql, named), **named)
 
 
-def _way(named: dict[str, Any]) -> Way:
-    limit = named.pop("max_rows", None)
+def _way(sql: str, named: dict[str, Any]) -> Way:
+    limit, connections = named.pop("max_rows", None), named.pop("parallel", None)
     chosen = {field: named.pop(name) for name, field in OUTPUT.items() if name in named}
     if chosen.get("kind") == "chunks":
         return InChunks(output=Output(**{**chosen, "kind": "df"}))
     output = Output(**chosen)
+    if limit is not None and connections is not None:
+        raise RequestError("max_rows and parallel exclude each other")
+    if connections is not None:
+        return Parallel(connections, output, is_alone=len(split(sql)) == 1)
     return AsItIs(output) if limit is None else FirstRows(limit, output)

@@ -15,10 +15,11 @@ from traitlets import Bool, Enum, Float, Unicode, observe
 from pgmonkey_magic.cells import Cancelled, Chunks, CommandResult, Direct, InChunks, Job, Result, Session, described
 from pgmonkey_magic.errors import CellInterrupted, PgMonkeyError, RequestError, SQLError
 from pgmonkey_magic.notebook import display as show
-from pgmonkey_magic.notebook.asking import Names, asked_for
+from pgmonkey_magic.notebook.asking import asked_for
 from pgmonkey_magic.notebook.commands import Commands, help_text
 from pgmonkey_magic.notebook.grammar import Command, Query, near_subcommand, parse_cell, parse_line
 from pgmonkey_magic.notebook.live import follow, is_kernel
+from pgmonkey_magic.notebook.names import Names
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -184,6 +184,9 @@ def test_without_the_magic(connected: Shell) -> None:
     assert [len(chunk) for chunk in chunks] == [100_000, 50_000]
     with pytest.raises(RequestError, match="takes one of"):
         pgmonkey_magic.run("SELECT 1", as_="frame")
+    assert pgmonkey_magic.run("SELECT 1", as_="scalar", parallel=2) == 1
+    with pytest.raises(RequestError, match="exclude each other"):
+        pgmonkey_magic.run("SELECT 1", max_rows=1, parallel=2)
 
 
 # -- chunks ---------------------------------------------------------------------------------------------------
