@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import threading
 import weakref
 from typing import Protocol
 
+logger = logging.getLogger("pgmonkey_magic")
 LIVELY_S, QUIET_S = 0.5, 2.0
 """How long the ticker rests between two steps while something changes, and while nothing does."""
 
@@ -25,6 +28,7 @@ class Ticker:
         self._panel = weakref.ref(panel)
         self._wanted = threading.Event()
         self._stopped = False
+        _tickers.add(self)
         self._thread = threading.Thread(target=self._run, name="pgmonkey-panel", daemon=True)
         self._thread.start()
 
@@ -47,6 +51,21 @@ class Ticker:
             self._wanted.clear()
             if (panel := self._panel()) is None:
                 return
-            lively = panel.step()
+            try:
+                lively = panel.step()
+            except Exception:  # the thread's end: a kernel that ends has nobody left to send a picture to
+                logger.debug("a panel has ended", exc_info=True)
+                return
             del panel  # nobody shall be kept alive by a thread that rests
             self._wanted.wait(LIVELY_S if lively else QUIET_S)
+
+
+_tickers: weakref.WeakSet[Ticker] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    # Before the pools close, which ends their panels: whoever restarts a kernel has forgotten its widgets, and
+    # JupyterLab complains of each message about one of them.
+    for ticker in [*_tickers]:
+        ticker.stop()

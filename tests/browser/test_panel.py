@@ -103,7 +103,7 @@ def open_page(page: Page, lab: Lab, cluster: Cluster) -> Iterator[Callable[..., 
     (lab.root / "orders.yaml").write_text(yaml.safe_dump(config))
     complaints: list[str] = []
 
-    def opened(*cells: str, theme: str = "light") -> Notebook:
+    def opened(*cells: str, theme: str = "light", page: Page = page) -> Notebook:
         name = f"panel_{uuid.uuid4().hex[:8]}.ipynb"
         made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -211,3 +211,32 @@ def test_two_panels_a_rerun_and_a_narrow_page(open_page: Callable[..., Notebook]
     for number in (1, 2):
         expect(notebook.panel(number)).to_contain_text("pool closed", timeout=10_000)
         expect(notebook.panel(number).get_by_role("button")).to_have_count(0)
+
+
+def test_restart_the_kernel_and_run_all(open_page: Callable[..., Notebook]) -> None:
+    notebook = open_page(LOAD, PANEL, OPEN, BUSY, "import os; print('process', os.getpid())")
+    for number in range(5):
+        notebook.run(number)
+    expect(notebook.panel(1)).to_contain_text("▲ idle in tx", timeout=15_000)
+    former = notebook.panel(4).inner_text().strip()
+    notebook.page.get_by_role("menuitem", name="Run", exact=True).click()
+    notebook.page.locator('li[data-command="runmenu:restart-and-run-all"]').click()
+    notebook.page.locator(".jp-Dialog .jp-mod-accept").click()
+    another = re.compile(rf"^(?!\s*{former}\s*$)\s*process \d+")
+    expect(notebook.panel(4)).to_have_text(another, timeout=60_000)
+    expect(notebook.panel(1)).to_contain_text("live", timeout=15_000)
+    expect(notebook.panel(1)).to_contain_text("▲ idle in tx", timeout=15_000)
+    expect(notebook.panel(1).locator("[role=img]")).to_have_count(1)
+
+
+def test_two_kernels_each_see_their_own_pool(open_page: Callable[..., Notebook]) -> None:
+    one = open_page(LOAD, PANEL, OPEN, BUSY)
+    other = open_page(LOAD, PANEL, OPEN, page=one.page.context.browser.new_page())
+    for number in range(3):
+        one.run(number)
+        other.run(number)
+    one.run(3)
+    expect(one.panel(1)).to_contain_text("report", timeout=15_000)
+    expect(other.panel(1)).to_contain_text("□ idle", timeout=15_000)
+    expect(other.panel(1)).not_to_contain_text("report")
+    expect(other.panel(1)).to_contain_text(re.compile(r"server [4-9]/30"), timeout=15_000)  # both kernels' connections
