@@ -26,7 +26,7 @@ SPLIT = {LATE, *(f"parallel {n} of {SIZE}" for n in range(2, SIZE + 1))}
 """Whoever comes first takes most of a small table."""
 SLOW = "SELECT id FROM {} WHERE pg_sleep(0.002) IS NOT NULL"
 """Two milliseconds a row; a part of the table below has hundreds."""
-SOME_SLOW = SLOW.replace("WHERE", "WHERE id % 10 = 1 AND")
+SOME_SLOW = SLOW.replace("0.002", "CASE WHEN id % 10 = 1 THEN 0.002 ELSE 0 END")
 
 started: list[Job] = []
 
@@ -514,7 +514,7 @@ def test_the_holders_are_named(pool: Any, big: str) -> None:
 
 
 def test_who_waits_for_a_connection_gets_one_of_them(kind: Kind, pool: Any, big: str) -> None:
-    running = job(pool, SLOW.format(big).replace("WHERE", "WHERE id % 4 = 1 AND"))
+    running = job(pool, SLOW.format(big).replace("0.002", "CASE WHEN id % 10 = 1 THEN 0.004 ELSE 0 END"))
     until(lambda: pool.ledger.in_use == SIZE)
     began_at = time.monotonic()
     run_borrow(kind, pool, 30)
