@@ -315,7 +315,7 @@ class Comparison:
         different = [pair for pair in pairs if pair[0] != pair[1]]
         if different == [pairs[-1]] and self._held[-1].has_own_style():
             self.figures["in a style of the session"] += 1
-        elif different == [pairs[-1]] and COUNTED_BY_THE_SERVER in exchange.text:
+        elif different and COUNTED_BY_THE_SERVER in exchange.text:
             self.figures["what each server counts of itself"] += 1
         elif different and OUT_OF_PLACE not in exchange.text:
             self.different.append((name, exchange.text, *different[0]))
