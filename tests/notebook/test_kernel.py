@@ -156,6 +156,7 @@ def test_an_interrupt_at_each_step_ends_the_cell_and_loses_nothing(
     for step, sql in STEPS.items():
         if step == "wait":  # three jobs hold the three connections
             kernel.run("jobs = [get_ipython().run_line_magic('pgmonkey', '-b SELECT pg_sleep(60)') for _ in range(3)]")
+            kernel.run("while sum(job.backend_pid is not None for job in jobs) < 3: time.sleep(0.02)")
         message = kernel.start(f"%%pgmonkey {OPTIONS.get(step, '')}\n{sql.format(table=table)}")
         time.sleep(1.5)
         started = time.monotonic()
