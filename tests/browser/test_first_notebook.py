@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_first_cell.ipynb"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_the_first_notebook_in_a_browser(page: Page, lab: Lab, theme: str) -> None:
     name = f"first_{theme}.ipynb"
     shutil.copyfile(NOTEBOOK, lab.root / name)

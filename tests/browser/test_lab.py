@@ -71,7 +71,7 @@ def notebook(page: Page, lab: Lab, server: Server, theme: str) -> Iterator[Noteb
     assert complaints == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_a_load_and_a_lesson(notebook: Notebook, server: Server, theme: str) -> None:
     notebook.run(0)
     notebook.run(1)

@@ -15,7 +15,7 @@ SELECT * FROM customers LIMIT 3"""
 CELLS = ["%load_ext pgmonkey_magic\n%pgmonkey demo", "%%pgmonkey -b\nSELECT pg_sleep(4), 42 AS answer", LONG]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_a_long_cell_and_a_background_job_in_a_browser(page: Page, lab: Lab, theme: str) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}

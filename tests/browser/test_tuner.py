@@ -123,7 +123,9 @@ def notebook(page: Page, lab: Lab, theme: str, kind: str) -> Iterator[Notebook]:
         assert complaints == []
 
 
-@pytest.mark.parametrize(("theme", "kind"), [("light", "pool"), ("dark", "async_pool")])
+@pytest.mark.parametrize(
+    ("theme", "kind"), [("light", "pool"), pytest.param("dark", "async_pool", marks=pytest.mark.long)]
+)
 def test_the_tuner_changes_a_pool_while_a_cell_runs(notebook: Notebook, theme: str, kind: str, tell: Tell) -> None:
     notebook.run(0)
     notebook.run(1)
