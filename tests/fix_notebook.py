@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,10 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     """A shell with the extension loaded, in an empty working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PGMONKEY_CONFIG", raising=False)
-    yield Shell()
+    made = Shell()
+    yield made
     clear_cache()
+    atexit.unregister(made.ip.atexit_operations)  # each collects all garbage at the end, and there are hundreds
 
 
 @pytest.fixture

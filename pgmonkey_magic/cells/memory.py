@@ -19,7 +19,8 @@ from pgmonkey_magic.errors import PgMonkeyError
 if TYPE_CHECKING:
     from pgmonkey_magic.cells.job import Job
 
-LOOK_S = 0.05
+LOOK_S, REST_S = 0.05, 5.0
+"""How often running jobs are looked at, and after how long without any the thread ends."""
 GROUPS = (
     ("memory.max", "memory.current", "inactive_file "),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file "),
@@ -50,18 +51,26 @@ class MemoryGuard:
         self._jobs: list[Watched] = []
         self._new: list[Job] = []
         self._bell = threading.Event()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def watch(self, job: Job) -> None:
         """Look after a job until it has ended."""
-        self._new.append(job)
-        self._bell.set()
-        if self._thread is None or not self._thread.is_alive():  # a forked child has none
+        with self._lock:
+            self._new.append(job)
+            self._bell.set()
+            if self._thread is not None and self._thread.is_alive():  # a forked child has none
+                return
             self._thread = threading.Thread(target=self._keep_watch, name="pgmonkey-memory", daemon=True)
             self._thread.start()
 
     def _keep_watch(self) -> None:
-        while self._bell.wait():
+        while True:
+            if not self._bell.wait(REST_S):
+                with self._lock:
+                    if not self._new:
+                        self._thread = None
+                        return
             time.sleep(LOOK_S)
             self._bell.clear()
             self.look()
@@ -70,7 +79,8 @@ class MemoryGuard:
 
     def look(self) -> None:
         """Look at every job once."""
-        new, self._new = self._new, []
+        with self._lock:
+            new, self._new = self._new, []
         import psutil  # noqa: PLC0415 - who loads the extension need not wait for it
 
         taken = psutil.Process().memory_info().rss
