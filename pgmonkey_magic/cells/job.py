@@ -206,10 +206,10 @@ class Job:
     # -- in the job's own thread ------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        # Before any clock, and not on the loop that all async pools share: the first import takes a second.
-        from pgmonkey_magic.results import decoding  # noqa: F401, PLC0415
-
         try:
+            # Before any clock, and not on the loop that all async pools share: the first import takes a second.
+            from pgmonkey_magic.results import decoding  # noqa: F401, PLC0415
+
             with self._alone_in_transaction():
                 transcript = self._talk()
             self.state = JobState.CONVERTING

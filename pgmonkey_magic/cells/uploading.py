@@ -11,7 +11,7 @@ The bytes are made for the types that the table has (results/encoding/).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from psycopg.adapt import Transformer
@@ -223,7 +223,6 @@ class _Feed:
 
     exchange: Exchange
     stream: Stream
-    _given: bool = field(default=False)
 
     def data(self) -> Iterator[bytes]:
         for piece, rows in self.stream.pieces():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
+from fix_html import Parsed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,24 +34,6 @@ def seen(*moments: Facts) -> View:
 
 def html_of(*moments: Facts, heading: Heading = HEADING, as_table: bool = False) -> str:
     return drawn(seen(*moments), heading, as_table=as_table).html
-
-
-class Parsed(HTMLParser):
-    """The elements, attributes and text of some HTML, as a browser would see them."""
-
-    def __init__(self, markup: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.text = ""
-        self.feed(markup)
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def kinds(shown: View) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from fix_html import Parsed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,24 +36,6 @@ def wanting(**wanted: Any) -> View:
 
 def effects(shown: View) -> dict[str, str]:
     return {line.setting: line.effect for line in shown.changes}
-
-
-class Parsed(HTMLParser):
-    """The elements, attributes and text of some HTML, as a browser would see them."""
-
-    def __init__(self, markup: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.text = ""
-        self.feed(markup)
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def both(shown: View, heading: Heading = HEADING) -> list[str]:
