@@ -29,7 +29,7 @@ from pgmonkey_magic.cells.destination import (
 )
 from pgmonkey_magic.cells.ways import Exchange, Part, Statement, StatementFailed, Way, ask
 from pgmonkey_magic.errors import RequestError
-from pgmonkey_magic.results import CopyRefused
+from pgmonkey_magic.results import CopyRefused, with_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -211,10 +211,7 @@ class _Talk:
         row = int(match[1]) - 1
         if not 0 <= row < self.asked.source.rows:
             return error
-        fields = {each: getattr(error.diag, each.name.lower(), None) for each in DiagnosticField}
-        fields[DiagnosticField.CONTEXT] = f"{context}\nROW: {self.asked.source.called(row)}"
-        info: Any = {each: value.encode() for each, value in fields.items() if value is not None}
-        return type(error)(*error.args, info=info, encoding="utf-8")
+        return with_field(error, DiagnosticField.CONTEXT, f"{context}\nROW: {self.asked.source.called(row)}")
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pgmonkey_magic.results.output import CHOICES, DEFAULT, OPTIONS, Output
 from pgmonkey_magic.results.parts import Unsplit
 from pgmonkey_magic.results.pieces import Piece, Pieces, put_together
 from pgmonkey_magic.results.splitting import Split, split_query
-from pgmonkey_magic.results.wire import Answer, CopyEnd, CopyRefused, Parameters, query
+from pgmonkey_magic.results.wire import Answer, CopyEnd, CopyRefused, Parameters, query, with_field
 
 __all__ = [
     "CHOICES",
@@ -32,4 +32,5 @@ __all__ = [
     "query",
     "split_query",
     "suits",
+    "with_field",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg.pq import DiagnosticField
@@ -17,7 +17,7 @@ from pgmonkey_magic.results.copy_out import drain
 from pgmonkey_magic.results.describe import Description, copy_statement, describe, notices_of
 from pgmonkey_magic.results.literals import with_literals
 from pgmonkey_magic.results.output import DEFAULT, Output
-from pgmonkey_magic.results.wire import Timed, query
+from pgmonkey_magic.results.wire import Timed, query, with_field
 from pgmonkey_magic.sql import Kind, remembered, split, tokens
 
 if TYPE_CHECKING:
@@ -249,7 +249,4 @@ def _moved(error: psycopg.Error, before: int | None) -> psycopg.Error:
     if not position:
         return error
     moved = int(position) - before if before is not None else 0
-    fields = {field: getattr(error.diag, field.name.lower(), None) for field in DiagnosticField}
-    fields[DiagnosticField.STATEMENT_POSITION] = str(moved) if moved > 0 else None
-    info: Any = {field: value.encode() for field, value in fields.items() if value is not None}
-    return type(error)(*error.args, info=info, encoding="utf-8")
+    return with_field(error, DiagnosticField.STATEMENT_POSITION, str(moved) if moved > 0 else None)

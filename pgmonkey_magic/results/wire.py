@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import psycopg
 from psycopg import generators, waiting
-from psycopg.pq import ExecStatus
+from psycopg.pq import DiagnosticField, ExecStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -201,6 +201,13 @@ def _raise_failure(pgconn: PGconn, results: list[PGresult]) -> None:
     for result in results:
         if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE):
             raise psycopg.errors.error_from_result(result, encoding=py_codec(encoding))
+
+
+def with_field(error: psycopg.Error, field: DiagnosticField, value: str | None) -> psycopg.Error:
+    """Return the same error with one field of the server's message changed; None takes it out."""
+    fields = {each: getattr(error.diag, each.name.lower(), None) for each in DiagnosticField} | {field: value}
+    info: Any = {each: text.encode() for each, text in fields.items() if text is not None}
+    return type(error)(*error.args, info=info, encoding="utf-8")
 
 
 def py_codec(client_encoding: bytes) -> str:
