@@ -8,6 +8,9 @@
     locks        who uses it: three bytes of one lock file
     sample       the shop of `tutorial_db`
     server       `start_demo`: all of the above for this process
+    course       what the teaching notebooks share
+
+`cluster.Cluster` is a server of this process alone, for what one would not do to a shared one: restart it, fill it up.
 
 It listens on a socket that only this user can reach, never on TCP, and so asks for no password.
 """

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.conninfo import make_conninfo
 
 from pgmonkey_magic.demo import places
+from pgmonkey_magic.demo.course import HOST_VARIABLE
 from pgmonkey_magic.errors import DemoError
 
 if TYPE_CHECKING:
@@ -157,6 +158,9 @@ def start_demo() -> DemoServer:
 
     Starts it or joins the one of another process of this user: about 3 s and 50 ms. Called again it returns the same
     object, after starting the server anew if it died. Threads may call it together. Raises DemoError.
+
+    `$PGMONKEY_DEMO_HOST` then names the directory of its socket, for a YAML file (`host: ${PGMONKEY_DEMO_HOST}`) and
+    for the programs that this process starts.
     """
     if sys.platform == "win32":
         raise DemoError("the demo needs Linux or macOS: on Windows connect to a server of your own")
@@ -167,6 +171,7 @@ def start_demo() -> DemoServer:
         server = _current or DemoServer(places.base_directory(server_account()))
         server._join(time.monotonic() + DEADLINE_S)  # noqa: SLF001 - the same module
         _current = server
+        os.environ[HOST_VARIABLE] = str(server.socket_dir)
         return server
 
 

@@ -1,48 +1,87 @@
-"""The notebooks run from a clean kernel, and what is committed of them reads well."""
+"""The course runs from a clean kernel, its exercises check themselves, and what is committed of it reads well."""
 
 import re
-import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from fix_course import COURSE, NOTEBOOKS, Run, answer, exercises, question, run, shown, tagged
 
 from pgmonkey_magic.notebook.grammar import CELL_OPTIONS
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-PATHS = re.compile(r"/(?:home|root|tmp|work|Users|private|var)/")
+PATHS = re.compile(r"/(?:home|root|tmp|work|Users|private|var|run)/")
+AT_ONCE = 3
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def texts(notebook: nbformat.NotebookNode) -> str:
-    parts = []
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            parts += [output.get("text", ""), *output.get("traceback", []), str(output.get("data", {}))]
-    return "\n".join(parts)
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Future[Run]]]:
+    """The runs of those that are asked for, some at a time: they wait more than they work."""
+    wanted = dict.fromkeys(
+        item.callspec.params["path"]
+        for item in request.session.items
+        if getattr(item, "callspec", None) and item.path == Path(__file__)
+    )
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        yield {path: workers.submit(run_with_exercises, path, tmp_path_factory.mktemp(path.stem)) for path in wanted}
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_a_clean_kernel(path: Path, tmp_path: Path) -> None:
-    shutil.copy(path, tmp_path)
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
-    for cell in notebook.cells:
+def run_with_exercises(path: Path, directory: Path) -> Run:
+    behind = []
+    for exercise in exercises(nbformat.read(path, as_version=4)):
+        behind += [exercise.wrong, exercise.check, exercise.solution, exercise.check]
+    return run(path, directory, behind)
+
+
+@every_notebook
+def test_a_notebook_runs_from_a_clean_kernel(path: Path, runs: dict[Path, Future[Run]]) -> None:
+    done = runs[path].result()
+    for cell in done.notebook.cells:
         failed = any(output.output_type == "error" for output in cell.get("outputs", []))
         assert failed == ("raises-exception" in cell.metadata.get("tags", [])), cell.source
-    assert not PATHS.search(texts(notebook))
+        assert not PATHS.search(shown(cell.get("outputs", []))), cell.source
+    assert re.search(r"\d", answer(done.notebook)), "the answer is measured"
+    assert done.seconds < 100, "it is meant to take less than a minute on a machine of its own"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_what_is_committed_has_outputs_and_no_paths(path: Path) -> None:
+@every_notebook
+def test_exercises_accept_their_solutions_and_refuse_a_wrong_answer(path: Path, runs: dict[Path, Future[Run]]) -> None:
+    done = runs[path].result()
+    for number, exercise in enumerate(exercises(done.notebook)):
+        _, refused, _, accepted = done.behind[4 * number : 4 * number + 4]
+        assert "not yet" in shown(refused), exercise.wrong
+        assert "✓ right" in shown(accepted), exercise.solution
+    for cell in tagged(done.notebook, "check"):
+        assert "not answered yet" in shown(cell.outputs), cell.source
+
+
+@every_notebook
+def test_what_is_committed_is_a_lesson_with_outputs_and_no_paths(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in code), "run it before it is committed"
-    assert any(cell.outputs for cell in code)
-    assert not PATHS.search(texts(notebook))
+    assert all(cell.execution_count for cell in code), "run it before it is committed: tests/notebook/execute.py"
+    assert not PATHS.search("\n".join(shown(cell.outputs) for cell in code))
     assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.cells[0].source.startswith(f"# {int(path.stem.partition('_')[0])} · ")
+    assert question(notebook)
+    assert answer(notebook)
+    assert "answer" in code[-1].metadata.tags
+    assert 2 <= len(exercises(notebook)) <= 3
+    for exercise in exercises(notebook):
+        assert re.search(r"= \.\.\.$", exercise.answer, re.MULTILINE), "the learner fills in `...`"
+
+
+def test_the_table_of_the_course_names_every_notebook_and_its_question() -> None:
+    rows = [line for line in (COURSE / "README.md").read_text().splitlines() if line.startswith("| [")]
+    assert len(rows) == len(NOTEBOOKS)
+    for row, path in zip(rows, NOTEBOOKS, strict=True):
+        notebook: Any = nbformat.read(path, as_version=4)
+        assert path.name in row
+        assert question(notebook) in row
+        assert answer(notebook) in row
 
 
 def test_every_option_is_shown_once() -> None:
