@@ -19,6 +19,7 @@ FIRST = "01_first_cell.ipynb"
 PACKAGED = Path(__file__).parent / "demo" / "notebooks"
 CHECKOUT = Path(__file__).parents[1] / "notebooks"
 WORKING_COPY = "pgmonkey_notebooks"
+SHIPPED = {".ipynb", ".md", ".png"}
 CELL_TIMEOUT_S = 120
 
 
@@ -109,9 +110,11 @@ def _working_directory() -> Path:
         return here
     copy = Path(WORKING_COPY)
     copy.mkdir(exist_ok=True)
-    for source in sorted(_shipped().glob("*.ipynb")):
-        if not (copy / source.name).exists():
-            shutil.copyfile(source, copy / source.name)
+    for source in sorted(_shipped().rglob("*")):
+        target = copy / source.relative_to(_shipped())
+        if source.suffix in SHIPPED and not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, target)
     return copy
 
 
@@ -138,7 +141,7 @@ def _check() -> int:
 
 def _last_table(notebook: Any) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    tables = [o.data for o in outputs if o.output_type == "execute_result" and "text/html" in o.data]
+    tables = [o.data for o in outputs if o.output_type == "execute_result" and "<table" in o.data.get("text/html", "")]
     return tables[-1]["text/plain"] if tables else "(the notebook shows no table)"
 
 
