@@ -46,7 +46,9 @@ class NamedPool:
 class Session:
     """Names → pools. The pools themselves are the process-wide cached ones.
 
-    `default_config` is looked at before the environment and the working directory; empty means none.
+    `default_config` is looked at before the environment and the working directory; empty means none. With
+    `resolve_env` the references of every file (`${VAR}`, `from_env`, `from_file`) are resolved, without it only where
+    it is asked for.
     """
 
     def __init__(self) -> None:
@@ -56,6 +58,7 @@ class Session:
         # A running job's thread keeps it; a finished one, with its rows, is kept by whoever holds it.
         self._jobs: weakref.WeakValueDictionary[int, Job] = weakref.WeakValueDictionary()
         self.default_config = ""
+        self.resolve_env = False
         self.memory = MemoryGuard()
 
     def connect_file(
@@ -70,7 +73,8 @@ class Session:
 
         Raises ConfigError for the file, SQLError with the server's own reason.
         """
-        return self._connect(read_config(path, resolve_env=resolve_env), name, connection_type)
+        config = read_config(path, resolve_env=resolve_env or self.resolve_env)
+        return self._connect(config, name, connection_type)
 
     def connect_dict(
         self, data: Mapping[str, Any], *, name: str | None = None, connection_type: str | None = None
@@ -103,7 +107,7 @@ class Session:
         elif name_or_path in self._pools:
             named = self._pools[name_or_path]
         elif Path(name_or_path).expanduser().is_file():
-            config = read_config(name_or_path)
+            config = read_config(name_or_path, resolve_env=self.resolve_env)
             return self._open(config, kind or pooled_type(config.connection_type))
         else:
             return self.named(name_or_path)
@@ -229,7 +233,7 @@ class Session:
                 f"no pool is connected; looked at --config, {', '.join(places)}. Type `%pgmonkey connect FILE`, or "
                 "`%pgmonkey demo` for an embedded PostgreSQL with sample data"
             )
-        return self._connect(read_config(path), None, kind)[0]
+        return self._connect(read_config(path, resolve_env=self.resolve_env), None, kind)[0]
 
 
 def pooled_type(connection_type: str) -> str:

@@ -16,7 +16,7 @@ from pgmonkey_magic.errors import ConfigError, EnvInterpolationError
 
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*?))?\}")
 SECRET_FILE_LIMIT = 64 * 1024
-CURE = "use --resolve-env (in Python: resolve_env=True)"
+CURE = "use --resolve-env or %config PgMonkey.resolve_env = True (in Python: resolve_env=True)"
 
 
 def resolve_env_vars(config: Any, allow_sensitive_defaults: bool = False) -> Any:

@@ -30,6 +30,7 @@ class PgMonkey(Magics):
     """Run PostgreSQL in a cell, over a pooled connection. `%pgmonkey help` says how."""
 
     default_config = Unicode("", help="YAML file to connect to when a cell runs before any connect.").tag(config=True)
+    resolve_env = Bool(False, help="Resolve ${VAR}, from_env and from_file in every file.").tag(config=True)
     footer = Enum(["on", "off"], "on", help="Whether the quiet line under a cell is shown.").tag(config=True)
     short_errors = Bool(True, help="Show errors in a few lines; False gives the whole traceback.").tag(config=True)
 
@@ -53,7 +54,7 @@ class PgMonkey(Magics):
     @line_cell_magic
     def pgmonkey(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """Run SQL, or carry out a subcommand; `%pgmonkey help` lists both."""
-        self.session.default_config = self.default_config
+        self.session.default_config, self.session.resolve_env = self.default_config, self.resolve_env
         self.session.memory.warn, self.session.memory.stop = self.memory_warn, self.memory_stop
         asked = parse_line(line) if cell is None else parse_cell(line, cell)
         if isinstance(asked, Command):

@@ -130,8 +130,8 @@ def cure(config: Config, error: BaseException) -> str | None:
     """Return what to do about a connection that could not be opened, where the answer is known to have a cure."""
     if paths := unresolved_references(config):
         return (
-            f"{', '.join(paths)} still holds a ${{VAR}} reference: connect with --resolve-env "
-            "(in Python: resolve_env=True)"
+            f"{', '.join(paths)} still holds a ${{VAR}} reference: connect with --resolve-env, or set "
+            "%config PgMonkey.resolve_env = True (in Python: resolve_env=True)"
         )
     if "authentication method requirement" in str(error):  # libpq's own, so it has no SQLSTATE either
         return (

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import psycopg
 import pytest
+import yaml
 from fix_notebook import Shell
 from fix_server import Server
 
@@ -365,3 +366,17 @@ def test_html_is_escaped(connected: Shell) -> None:
     assert "<img" not in shown_lines([f"NOTICE: {nasty}"])._repr_mimebundle_()["text/html"]
     df = connected.run(f"""%pgmonkey SELECT '{nasty}' AS "{nasty}" """)
     assert "<img" not in result_sets_html(ResultSets([df], [nasty]))
+
+
+def test_references_are_resolved_everywhere_on_request(
+    shell: Shell, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = yaml.safe_load(config_file.read_text())["connection_settings"]["host"]
+    monkeypatch.setenv("COURSE_HOST", host)
+    Path("pgmonkey_config.yaml").write_text(config_file.read_text().replace(host, "${COURSE_HOST}"))
+    assert "--resolve-env" in str(shell.error("%pgmonkey SELECT 1"))
+    shell.run("%config PgMonkey.resolve_env = True")
+    assert shell.run("%pgmonkey SELECT 1 AS x")["x"].to_list() == [1]
+    shell.run("%pgmonkey disconnect --all")
+    assert shell.run("%pgmonkey -c pgmonkey_config.yaml SELECT 1 AS x")["x"].to_list() == [1]
+    shell.run("%pgmonkey connect pgmonkey_config.yaml --as again")
