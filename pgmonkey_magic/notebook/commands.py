@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.errors import ConfigError, RequestError
-from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS, Command, Option, near_subcommand
+from pgmonkey_magic.notebook.help import help_text
 from pgmonkey_magic.pools import quantile
 
 if TYPE_CHECKING:
@@ -18,12 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pgmonkey_magic.cells import NamedPool, Session
+    from pgmonkey_magic.notebook.grammar import Command
     from pgmonkey_magic.pools import ServerIdentity, Usage
-
-FORMS = """\
-  %pgmonkey [options] SQL             run one line:   df = %pgmonkey SELECT 1
-  %%pgmonkey [options] [name <<]      run a cell; any PostgreSQL, any number of statements, one transaction
-  %pgmonkey WORD …                    one of the words below"""
 
 
 class Commands:
@@ -282,28 +278,6 @@ def _table(records: Sequence[Any]) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415
 
     return pd.DataFrame([asdict(record) for record in records])
-
-
-def help_text(word: str | None = None) -> str:
-    """Return the help of one subcommand, or the whole. Raises RequestError for a word that is none."""
-    if word is None:
-        words = "\n".join(_in_columns(s.usage, 52, s.help) for s in SUBCOMMANDS.values())
-        return f"{FORMS}\n\noptions\n{_option_lines(CELL_OPTIONS)}\n\nwords\n{words}"
-    if word not in SUBCOMMANDS:
-        near = near_subcommand(word)
-        known = f"did you mean {near}?" if near else f"the words are {', '.join(SUBCOMMANDS)}"
-        raise RequestError(f"there is no word {word!r}; {known}")
-    subcommand = SUBCOMMANDS[word]
-    return f"%pgmonkey {subcommand.usage}\n  {subcommand.help}\n{_option_lines(subcommand.options)}".rstrip()
-
-
-def _option_lines(options: Sequence[Option]) -> str:
-    return "\n".join(_in_columns(", ".join(o.names) + " " + (o.metavar or ""), 28, o.help) for o in options)
-
-
-def _in_columns(left: str, width: int, right: str) -> str:
-    gap = " " if len(left) <= width else "\n" + " " * (width + 3)
-    return f"  {left:<{width}}{gap}{right}"
 
 
 def _show_tuner(named: NamedPool) -> None:

@@ -109,6 +109,7 @@ class Query:
 PLANS = ("plan", "analyze")
 KINDS = (*CHOICES["kind"], "chunks")
 TYPE = Option(("-t", "--type"), "TYPE", "pool or async_pool; the file's own type otherwise")
+KIND_OF_POOL = Option(("-t", "--type"), "TYPE", "pool or async_pool")
 CELL_OPTIONS = (
     Option(("-o", "--out"), "NAME[,NAME…]", "bind the result(s) to these names and show only the footer"),
     Option(("-q", "--quiet"), None, "show neither result nor footer; `_pg` holds the result"),
@@ -151,7 +152,7 @@ OF_UPLOAD = {"out", "quiet", "config", "type", "background", "timeout", "wait", 
 SUBCOMMANDS = {
     subcommand.word: subcommand
     for subcommand in (
-        Subcommand("demo", "demo [-t TYPE]", "connect to an embedded PostgreSQL with sample data", (TYPE,)),
+        Subcommand("demo", "demo [-t TYPE]", "connect to an embedded PostgreSQL with sample data", (KIND_OF_POOL,)),
         Subcommand(
             "connect",
             "connect PATH [--as NAME] [-t TYPE] [--resolve-env]",
@@ -225,7 +226,10 @@ SUBCOMMANDS = {
             "lab",
             "lab [LESSON] [-t TYPE] [--text]",
             "try loads and lessons out, over pools that are nobody else's; as text, a lesson or the list of them",
-            (TYPE, Option(("--text",), None, "a DataFrame instead of the panel, as where no panel can be shown")),
+            (
+                KIND_OF_POOL,
+                Option(("--text",), None, "a DataFrame instead of the panel, as where no panel can be shown"),
+            ),
             (0, 1),
         ),
         Subcommand("jobs", "jobs", "what runs, in the background or not, as a DataFrame"),

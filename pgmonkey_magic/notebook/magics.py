@@ -16,8 +16,9 @@ from pgmonkey_magic.cells import Cancelled, Chunks, CommandResult, Direct, InChu
 from pgmonkey_magic.errors import CellInterrupted, PgMonkeyError, RequestError, SQLError
 from pgmonkey_magic.notebook import display as show
 from pgmonkey_magic.notebook.asking import asked_for
-from pgmonkey_magic.notebook.commands import Commands, help_text
+from pgmonkey_magic.notebook.commands import Commands
 from pgmonkey_magic.notebook.grammar import Command, Query, near_subcommand, parse_cell, parse_line
+from pgmonkey_magic.notebook.help import help_text
 from pgmonkey_magic.notebook.live import follow, is_kernel
 from pgmonkey_magic.notebook.names import Names
 

@@ -347,6 +347,28 @@ def test_help_names_every_option_and_word(shell: Shell) -> None:
     assert "did you mean connect?" in str(shell.error("%pgmonkey help conect"))
 
 
+def test_help_has_examples_that_can_be_read_and_topics(shell: Shell) -> None:
+    from pgmonkey_magic.notebook.grammar import SUBCOMMANDS, Query, parse_cell, parse_line
+    from pgmonkey_magic.notebook.help import EXAMPLES, TOPICS
+
+    assert EXAMPLES.keys() == SUBCOMMANDS.keys()
+    for word, examples in EXAMPLES.items():
+        shell.run(f"%pgmonkey help {word}")
+        for example in examples:
+            first, _, body = example.partition("\n")
+            assert first in shell.stdout
+            line = first.lstrip("%").removeprefix("pgmonkey ")
+            asked = parse_cell(line, body) if body else parse_line(line)
+            command = asked.command if isinstance(asked, Query) else asked
+            assert command is not None
+            assert command.word == word
+    for topic in TOPICS:
+        shell.run(f"%pgmonkey help {topic}")
+        assert shell.stdout.startswith(f"{topic}: ")
+    shell.run("%pgmonkey help max-rows")
+    assert "-n, --max-rows N" in shell.stdout
+
+
 def test_readme_names_every_option_and_word() -> None:
     from pgmonkey_magic.notebook.grammar import CELL_OPTIONS, SUBCOMMANDS
 
