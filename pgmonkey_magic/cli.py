@@ -1,6 +1,7 @@
 """The command line: `pgmonkey-magic demo` opens JupyterLab on the first notebook with an embedded PostgreSQL.
 
-`pgmonkey-magic demo --check` runs that notebook without a browser, prints its last table and exits.
+`pgmonkey-magic demo --check` runs that notebook without a browser, prints its last table and exits. `config` makes and
+proves a YAML file, `audit` compares its pools with the server's limits.
 """
 
 from __future__ import annotations
@@ -42,12 +43,48 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, default=8888, help="port of JupyterLab on this machine (default 8888)")
     demo.set_defaults(run=_demo)
     audit = commands.add_parser("audit", help="pool sizes of a YAML file against the limits of its server")
-    audit.add_argument("config", help="the YAML file")
-    audit.add_argument("--type", choices=("pool", "async_pool"), default="pool", help="which pool (default pool)")
+    _add_file(audit)
     audit.add_argument("--processes", type=int, default=1, help="how many processes will each have one (default 1)")
-    audit.add_argument("--resolve-env", action="store_true", help="resolve ${VAR}, from_env and from_file in the file")
     audit.set_defaults(run=_audit)
+    config = commands.add_parser("config", help="make a YAML file, or prove that one works")
+    ways = config.add_subparsers(required=True, metavar="COMMAND")
+    create = ways.add_parser("create", help="write a new file, with every setting explained")
+    create.add_argument("config", help="the YAML file, which must not be there yet")
+    create.set_defaults(run=_create)
+    check = ways.add_parser("check", help="validate a file and connect to its server")
+    _add_file(check)
+    check.set_defaults(run=_check_config)
     return parser
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", help="the YAML file")
+    parser.add_argument("--type", choices=("pool", "async_pool"), default="pool", help="which pool (default pool)")
+    parser.add_argument("--resolve-env", action="store_true", help="resolve ${VAR}, from_env and from_file in the file")
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    from pgmonkey_magic.config import create_config  # noqa: PLC0415 - only this command writes a file
+
+    path = arguments.config
+    create_config(path)
+    print(f"{path} is written; set host, user and dbname in it, then: pgmonkey-magic config check {path}")  # noqa: T201
+    return 0
+
+
+def _check_config(arguments: argparse.Namespace) -> int:
+    from pgmonkey_magic.cells.session import prove  # noqa: PLC0415 - only this command needs it
+    from pgmonkey_magic.config import read_config  # noqa: PLC0415
+
+    config = read_config(arguments.config, resolve_env=arguments.resolve_env)
+    answered = prove(config, arguments.type)
+    sizes = config.pool_settings_for(arguments.type)
+    print(  # noqa: T201
+        f"connected to {answered.database} as {answered.user}, PostgreSQL {answered.version} "
+        f"({'encrypted' if answered.encrypted else 'not encrypted'})\n"
+        f"{arguments.type}: min_size {sizes.min_size}, max_size {sizes.max_size}, timeout {sizes.timeout:g} s"
+    )
+    return 0
 
 
 def _audit(arguments: argparse.Namespace) -> int:

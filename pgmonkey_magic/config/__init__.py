@@ -9,10 +9,12 @@ pool_settings.py  the nine settings of a pool and their ranges
 schema.py         `Config` and the rules of its sections
 load.py           the way through the above
 edit.py           changing settings in a file and leaving everything else as it is
+create.py         a new file to begin with (template.yaml)
 """
 
 from __future__ import annotations
 
+from pgmonkey_magic.config.create import create_config
 from pgmonkey_magic.config.edit import edit_yaml, save_settings
 from pgmonkey_magic.config.load import load_config, parse_config, read_config
 from pgmonkey_magic.config.pool_settings import PoolSettings
@@ -24,6 +26,7 @@ __all__ = [
     "CONNECTION_TYPES",
     "Config",
     "PoolSettings",
+    "create_config",
     "edit_yaml",
     "load_config",
     "parse_config",
