@@ -26,7 +26,8 @@ from typing import Any, ClassVar
 class PgMonkeyError(Exception):
     """The root of the tree.
 
-    `detail` holds further lines to show under the sentence, such as the statement with a caret.
+    `detail` holds further lines to show under the sentence, such as the statement with a caret. They are the notes of
+    the exception (PEP 678), so that a traceback in a program or in a log shows them too; `add_note` adds one.
     """
 
     short_errors: ClassVar[bool] = True
@@ -34,7 +35,13 @@ class PgMonkeyError(Exception):
 
     def __init__(self, message: str, *, detail: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.detail = detail
+        for line in detail:
+            self.add_note(line)
+
+    @property
+    def detail(self) -> tuple[str, ...]:
+        """The lines below the sentence."""
+        return tuple(getattr(self, "__notes__", ()))
 
     def _render_traceback_(self) -> list[str]:
         """Lines that IPython shows in place of the traceback (its protocol, hence the name)."""

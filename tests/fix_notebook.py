@@ -67,14 +67,19 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     atexit.unregister(made.ip.atexit_operations)  # each collects all garbage at the end, and there are hundreds
 
 
+def write_config(path: Path, config: dict[str, Any]) -> Path:
+    """Write a configuration that only its owner can read, and return where."""
+    path.write_text(yaml.safe_dump(config))
+    path.chmod(0o600)
+    return path
+
+
 @pytest.fixture
 def config_file(server: Server, tmp_path: Path) -> Path:
     """A YAML file for the test server, with pools of at most 3."""
     sizes = {"min_size": 1, "max_size": 3}
     path = tmp_path / "server.yaml"
-    path.write_text(yaml.safe_dump(server.config() | {"pool_settings": sizes, "async_pool_settings": dict(sizes)}))
-    path.chmod(0o600)
-    return path
+    return write_config(path, server.config() | {"pool_settings": sizes, "async_pool_settings": dict(sizes)})
 
 
 @pytest.fixture(params=["pool", "async_pool"])

@@ -199,6 +199,7 @@ class Session:
             )
         named = NamedPool(name or self._free_name(pool), pool)
         self._pools[named.name] = named
+        pool.call(named.name)
         return named, identity
 
     def _follow(self, pool: PGPool | PGAsyncPool) -> None:
@@ -212,9 +213,10 @@ class Session:
                 continue
             if former.retired and former.config.source == pool.config.source and type(former) is type(pool):
                 self._pools[name] = NamedPool(name, pool)
+                pool.call(name)
 
     def _free_name(self, pool: PGPool | PGAsyncPool) -> str:
-        base = pool.name if pool.connection_type == "pool" else f"{pool.name}-async"
+        base = pool.default_name if pool.connection_type == "pool" else f"{pool.default_name}-async"
         name, n = base, 1
         while name in self._pools:
             n += 1

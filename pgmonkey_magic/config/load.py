@@ -18,7 +18,8 @@ from pgmonkey_magic.config.yaml_text import parse_yaml
 from pgmonkey_magic.errors import ConfigError
 
 CONFIG_FILE_LIMIT = 256 * 1024
-_PACKAGE = str(Path(__file__).parents[1])
+_BETWEEN = {"pgmonkey_magic", "IPython"}
+"""The packages between a person's code or cell and here."""
 
 StrPath = str | os.PathLike[str]
 
@@ -58,7 +59,7 @@ def read_config(path: StrPath, *, resolve_env: bool = False, allow_sensitive_def
             allow_sensitive_defaults=allow_sensitive_defaults,
         )
     except ConfigError as error:
-        error.detail = (*error.detail, f"in {os.fspath(path)}")
+        error.add_note(f"in {os.fspath(path)}")
         raise
 
 
@@ -141,8 +142,8 @@ def _has_literal_secret(data: Mapping[str, Any]) -> bool:
 
 
 def _warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line that called into this package, where the person can see it, however deep we are."""
+    """Warn at the line of the person's own code or cell that led here, however deep we are."""
     level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)

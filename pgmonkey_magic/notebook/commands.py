@@ -5,7 +5,7 @@ What only one word needs is imported there: who loads the extension waits for no
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.errors import ConfigError, RequestError
@@ -69,7 +69,7 @@ class Commands:
                     "name": named.name,
                     "current": named == self._session.current,
                     "type": named.pool.connection_type,
-                    "database": named.pool.name,
+                    "database": named.pool.default_name,
                     "min_size": now.min_size,
                     "max_size": now.max_size,
                     "size": now.size,
@@ -129,8 +129,8 @@ class Commands:
         if command.options.has("undo"):
             if wanted:
                 raise RequestError("--undo goes back to what was; it takes no settings")
-            print(f"pool {named.name} is back at {asdict(pool.undo())}")  # noqa: T201 - the answer to the command
-            return None
+            before, now = pool.settings, pool.occupancy
+            return _table(plan(before, asdict(pool.undo()), pool.section, now).changes)
         planned = plan(pool.settings, wanted, pool.section, pool.occupancy)
         if not command.options.has("yes"):
             self._refuse_beyond_budget(named, planned.settings.max_size)
@@ -160,11 +160,11 @@ class Commands:
             return
         from pgmonkey_magic.tuning import budget  # noqa: PLC0415
 
-        free = budget(named.pool.config, named.pool.connection_type).free
-        if max_size > free:
+        server = budget(named.pool.config, named.pool.connection_type)
+        if max_size > server.free:
             raise RequestError(
-                f"max_size {max_size} is more than the {free} connections that the server has free for pool "
-                f"{named.name}; see %pgmonkey audit, or add --yes"
+                f"max_size {max_size} is more than the {server.free} connections that the server has free for pool "
+                f"{named.name} ({server.bound.account}); see %pgmonkey audit, or add --yes"
             )
 
     def _check(self, command: Command) -> None:
@@ -181,7 +181,9 @@ class Commands:
 
         named = self._pool(command)
         count = processes(command.options.value("processes"))
-        return _table(audit(named.pool.config, named.pool.connection_type, count))
+        # As the pool has been tuned, which may not be in the file.
+        config = replace(named.pool.config, **{named.pool.section: named.pool.settings})
+        return _table(audit(config, named.pool.connection_type, count))
 
     def _panel(self, command: Command) -> None:
         from pgmonkey_magic.notebook.showing import show_panel, show_still, shows_widgets  # noqa: PLC0415
@@ -275,9 +277,9 @@ def processes(text: str | None) -> int:
 
 
 def _table(records: Sequence[Any]) -> pd.DataFrame:
-    import pandas as pd  # noqa: PLC0415
+    from pgmonkey_magic.notebook.tables import Table  # noqa: PLC0415 - it imports pandas
 
-    return pd.DataFrame([asdict(record) for record in records])
+    return Table([asdict(record) for record in records])
 
 
 def _show_tuner(named: NamedPool) -> None:

@@ -27,7 +27,8 @@ def load(shell: InteractiveShell) -> None:
     manager: Any = shell.magics_manager
     if PgMonkey.__name__ not in manager.registry:
         shell.register_magics(PgMonkey)
-        register_formatters(shell, LiveJobs(in_place=is_kernel(shell)).show)
+        made: PgMonkey = manager.registry[PgMonkey.__name__]
+        register_formatters(shell, LiveJobs(in_place=is_kernel(shell)).show, made.show_command)
     magics: PgMonkey = manager.registry[PgMonkey.__name__]
     manager.magics["line"][NAME] = manager.magics["cell"][NAME] = magics.pgmonkey
     _stop_listening(shell, magics)

@@ -27,9 +27,12 @@ def result_sets_html(sets: ResultSets) -> str:
     return "".join(parts)
 
 
-def register_formatters(shell: InteractiveShell, show_job: Callable[[Job], None]) -> None:
-    """Teach IPython how ResultSets and plans look, and that a Job shows itself."""
+def register_formatters(
+    shell: InteractiveShell, show_job: Callable[[Job], None], show_command: Callable[[CommandResult], None]
+) -> None:
+    """Teach IPython how ResultSets and plans look, and that a Job and a command's result show themselves."""
     formatters: Any = shell.display_formatter
+    formatters.ipython_display_formatter.for_type(CommandResult, show_command)
     formatters.ipython_display_formatter.for_type(Job, show_job)
     formatters.formatters["text/html"].for_type(ResultSets, result_sets_html)
     formatters.formatters["text/html"].for_type(Plan, plan_html)

@@ -300,8 +300,8 @@ def _command(subcommand: Subcommand, before: Options, text: str) -> tuple[Comman
         raise RequestError(f"options come after the word: %pgmonkey {subcommand.usage}")
     if not subcommand.takes_sql and PASSWORD.search(text):
         raise RequestError(
-            "a password on a magic line would stay in the history; put it into the file as from_env or from_file, "
-            "or into ~/.pgpass"
+            "a password on a magic line stays in the history: change it, and put it into the file as from_env or "
+            "from_file, or into ~/.pgpass"
         )
     text = text.lstrip()[len(subcommand.word) :]
     least, most = subcommand.arguments

@@ -48,6 +48,7 @@ class PgMonkey(Magics):
         Direct.session = self.session = Session()
         self._commands = Commands(self.session)
         self._footers: list[str] = []
+        self._told: Any = None
         self._lines: list[str] = []
 
     @no_var_expand
@@ -106,6 +107,7 @@ class PgMonkey(Magics):
         quiet = query.options.has("quiet")
         if not quiet and self.footer == "on":
             self._footers.append(show.footer(result))
+            self._told = result.value
         if query.into:
             self._bind(query.into, result)
             return None
@@ -124,12 +126,17 @@ class PgMonkey(Magics):
 
     def show_footers(self, *_: object) -> None:
         """Show what the cell that has just run left to say; IPython's `post_run_cell` calls it."""
-        footers, self._footers = self._footers, []
+        footers, self._footers, self._told = self._footers, [], None
         lines, self._lines = self._lines, []
         if lines:
             display(show.shown_lines(lines, show.PLAN_STYLE))
         if footers:
             display(show.shown_footers(footers))
+
+    def show_command(self, result: CommandResult) -> None:
+        """Show nothing for what the footer of this cell tells; IPython asks before it shows a value."""
+        if result is not self._told:
+            raise NotImplementedError  # IPython's way to let it be shown as any other value
 
     @observe("short_errors")
     def _set_short_errors(self, change: Any) -> None:
@@ -157,5 +164,5 @@ def _with_word_hint(error: SQLError, sql: str) -> SQLError:
     """Add the subcommand that the first word may have been meant to be, where the server stumbled over that word."""
     at_start = error.diag is not None and error.diag.statement_position == "1"
     if at_start and (near := near_subcommand(sql.split(maxsplit=1)[0].lower())):
-        error.detail = (*error.detail, f"HINT: if this is no SQL, did you mean %pgmonkey {near}?")
+        error.add_note(f"HINT: if this is no SQL, did you mean %pgmonkey {near}?")
     return error

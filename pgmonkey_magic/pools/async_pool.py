@@ -8,6 +8,7 @@ contended for it, so each hand-over puts in a fresh one.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ import psycopg
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
+from pgmonkey_magic.pools.blocks import Blocks
 from pgmonkey_magic.pools.committing import CommitLost, settle
 from pgmonkey_magic.pools.factory_state import Trace, TracedAsyncConnection, rollback, trace_of
 from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
@@ -50,6 +52,7 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._leases: ContextVar[tuple[AsyncLease, ...]] = ContextVar(f"leases of {self.name}", default=())
+        self._blocks: Blocks[AsyncLease] = Blocks()
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -226,15 +229,19 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 
     async def __aenter__(self) -> TracedAsyncConnection:
+        frame = sys._getframe(1)  # noqa: SLF001 - the only name that the block has; later it would be another one
         lease = await self._borrow(current_borrower(), threading.get_ident(), None)
-        self._leases.set((*self._leases.get(), lease))
+        self._blocks.begin(frame, lease)
+        self._leases.set((*self._held(), lease))
         return lease.conn
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        *outer, lease = self._leases.get()
-        self._leases.set(tuple(outer))
+        lease = self._blocks.innermost(sys._getframe(1)) or self._newest()  # noqa: SLF001
+        if lease is None:
+            raise RequestError(f"this block holds no connection of pool {self.name}; use `async with` on it again")
+        self._blocks.end(lease)
         try:
             if exc_type is None:
                 async with lease.conn.lock:
@@ -330,9 +337,9 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[TracedAsyncConnection]:
         """Run a block in a transaction: a savepoint on this task's connection, or else on a fresh borrow."""
-        if leases := self._leases.get():
-            async with leases[-1].conn.transaction():
-                yield leases[-1].conn
+        if (lease := self._newest()) is not None:
+            async with lease.conn.transaction():
+                yield lease.conn
         else:
             async with self as conn, conn.transaction():
                 yield conn
@@ -340,8 +347,8 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
     @asynccontextmanager
     async def cursor(self) -> AsyncIterator[psycopg.AsyncCursor[Any]]:
         """Open a cursor on this task's connection, or else on a fresh borrow."""
-        if leases := self._leases.get():
-            async with leases[-1].conn.cursor() as cur:
+        if (lease := self._newest()) is not None:
+            async with lease.conn.cursor() as cur:
                 yield cur
         else:
             async with self as conn, conn.cursor() as cur:
@@ -360,9 +367,17 @@ class PGAsyncPool(BasePool[AsyncStockPool]):
         async with self as conn:
             await conn.execute("SELECT 1")
 
+    def _held(self) -> list[AsyncLease]:
+        """Return what this task has borrowed for blocks that are still open; another task may have ended one."""
+        return [lease for lease in self._leases.get() if lease.block is not None]
+
+    def _newest(self) -> AsyncLease | None:
+        held = self._held()
+        return held[-1] if held else None
+
     def _mine(self) -> TracedAsyncConnection:
-        if leases := self._leases.get():
-            return leases[-1].conn
+        if (lease := self._newest()) is not None:
+            return lease.conn
         raise RequestError(f"this task has borrowed no connection of pool {self.name}; use `async with pool as conn:`")
 
 

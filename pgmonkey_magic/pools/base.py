@@ -55,14 +55,16 @@ collected, would speak on sockets that the parent uses."""
 class BasePool(Generic[S]):
     """State and judgement of one pool; no I/O.
 
-    `name` is what messages call it (the database, or the file); `settings` are its validated settings.
+    `name` is what messages call it: the `default_name` (the database, or the file) until somebody calls it otherwise;
+    `settings` are its validated settings.
     """
 
     connection_type: str
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.name = str(config.connection_settings.get("dbname") or (config.source and config.source.stem) or "pool")
+        given = config.connection_settings.get("dbname") or (config.source and config.source.stem) or "pool"
+        self.name = self.default_name = str(given)
         self.settings: PoolSettings = config.pool_settings_for(self.connection_type)
         self.section = f"{self.connection_type}_settings"
         self._history: list[PoolSettings] = []
@@ -73,6 +75,10 @@ class BasePool(Generic[S]):
         self._tuning = threading.Lock()
         self._close_unused: Callable[[], None] | None = None
         _pools.add(self)
+
+    def call(self, name: str) -> None:
+        """Give it the name that messages, the log and panels use, such as the one that a notebook knows it by."""
+        self.name = self._watch.name = name
 
     def forget_parent(self) -> None:
         """Begin anew in a forked child."""

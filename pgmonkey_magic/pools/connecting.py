@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,10 @@ import psycopg
 from psycopg import pq
 
 from pgmonkey_magic.config import unresolved_references
+from pgmonkey_magic.pools.unavailable import cure_of_full_server, is_server_full, without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from pgmonkey_magic.config import Config
 
@@ -53,6 +53,9 @@ def connect_parameters(config: Config, connection_type: str) -> dict[str, Any]:
     parameters: dict[str, Any] = dict(config.connection_settings)
     parameters.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
     parameters.setdefault("fallback_application_name", "pgmonkey-magic")
+    settings = config.server_settings_for(connection_type)
+    if name := settings.get("application_name"):
+        parameters["application_name"] = name  # in `options` it would lose to libpq's own, which comes later
     if _must_prove_itself(parameters):
         parameters["require_auth"] = REQUIRED_AUTH
     parameters["autocommit"] = config.autocommit
@@ -61,7 +64,7 @@ def connect_parameters(config: Config, connection_type: str) -> dict[str, Any]:
     else:
         # libpq ignores PGOPTIONS as soon as `options` is given, so it is carried over.
         given = parameters.get("options") or os.environ.get("PGOPTIONS", "")
-        ours = startup_options(config.server_settings_for(connection_type))
+        ours = startup_options(settings)
         # Of two the server takes the last, so that what the file says wins.
         parameters["options"] = f"{startup_options(NOTICE_A_DEAD_CLIENT)} {given} {ours}".strip()
     return parameters
@@ -100,9 +103,9 @@ def probe(config: Config, connection_type: str) -> ServerIdentity:
     """Open one connection, read who answered, close it.
 
     Raises psycopg.OperationalError with the server's own reason, and with the cure where the file still holds an
-    unresolved `${VAR}` or the answer is PgBouncer's.
+    unresolved `${VAR}`, the server is full or the answer is PgBouncer's.
     """
-    with naming_the_cure(config):
+    with NamingTheCure(config):
         conn = psycopg.connect(**connect_parameters(config, connection_type))
     with conn:
         info = conn.info
@@ -115,15 +118,24 @@ def probe(config: Config, connection_type: str) -> ServerIdentity:
         )
 
 
-@contextmanager
-def naming_the_cure(config: Config) -> Iterator[None]:
-    """Add the cure, where it is known, to what goes wrong while a connection is opened."""
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        if said := cure(config, error):
+class NamingTheCure:
+    """Adds the cure, where it is known, to what goes wrong while a connection is opened.
+
+    It is no generator: contextlib would give psycopg's frames back to the error.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if not isinstance(error, psycopg.OperationalError):
+            return
+        without_frames(error)
+        if said := cure(self._config, error):
             raise psycopg.OperationalError(f"{error}\n{said}") from error
-        raise
 
 
 def cure(config: Config, error: BaseException) -> str | None:
@@ -133,16 +145,37 @@ def cure(config: Config, error: BaseException) -> str | None:
             f"{', '.join(paths)} still holds a ${{VAR}} reference: connect with --resolve-env, or set "
             "%config PgMonkey.resolve_env = True (in Python: resolve_env=True)"
         )
-    if "authentication method requirement" in str(error):  # libpq's own, so it has no SQLSTATE either
-        return (
-            f"a server that is not on this machine must authenticate by one of {REQUIRED_AUTH}; to accept what this "
-            "one does, write it into the file's connection_settings, such as `require_auth: md5` or `none`"
-        )
-    if "startup parameter" not in str(error):  # PgBouncer has no SQLSTATE of its own for it
-        return None
+    # libpq's own have no SQLSTATE
+    if "authentication method requirement" in str(error):
+        return _cure_of_method(config)
+    if "no password supplied" in str(error):
+        return "give one by `password: {from_env: NAME}` or `{from_file: PATH}` in the file, or by ~/.pgpass"
+    if is_server_full(error):
+        return cure_of_full_server()
+    if "startup parameter" in str(error):  # PgBouncer has no SQLSTATE of its own for it
+        return _cure_of_startup_parameter(config)
+    return None
+
+
+def _cure_of_startup_parameter(config: Config) -> str:
+    """Say how PgBouncer gets none that it does not take."""
     if config.pgbouncer:
         return (
             "PgBouncer does not take this: leave it out of connection_settings and of the environment (PGOPTIONS), or "
             "name it in PgBouncer's ignore_startup_parameters"
         )
     return "this looks like PgBouncer: write `pgbouncer: true` into the file"
+
+
+def _cure_of_method(config: Config) -> str:
+    """Say who allows only certain methods to authenticate by: the file, the environment, or we."""
+    for place, allowed in {
+        "connection_settings.require_auth": config.connection_settings.get("require_auth"),
+        "$PGREQUIREAUTH": os.environ.get("PGREQUIREAUTH"),
+    }.items():
+        if allowed:
+            return f"{place} allows only {allowed}; change it if this server may authenticate in another way"
+    return (
+        f"a server that is not on this machine must authenticate by one of {REQUIRED_AUTH}; to accept what this one "
+        "does, write it into the file's connection_settings, such as `require_auth: md5` or `none`"
+    )

@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from types import FrameType
 
     import psycopg
     from psycopg.abc import PQGen
@@ -32,13 +33,20 @@ It never waits itself, so one conversation serves sync and async pools; the pool
 class Lease(Generic[C]):
     """One borrow. `spoiled` means: close the connection when it comes back, do not reuse it.
 
-    `lender` is the stock pool that lent it, which may no longer be the present one when it comes back.
+    `lender` is the stock pool that lent it, which may no longer be the present one when it comes back. `block` is the
+    frame of the `with` block that it was borrowed for, while that is open. It is out as long as it is in
+    the list `among`, its own or that of a thread's blocks.
     """
 
     conn: C
     ticket: Ticket
     lender: Any
     spoiled: bool = False
+    block: FrameType | None = None
+    among: list[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.among = [self]
 
     @property
     def in_transaction(self) -> bool:

@@ -13,7 +13,7 @@ import psycopg
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.committing import CommitLost, commit, settle
-from pgmonkey_magic.pools.connecting import connect_parameters, naming_the_cure
+from pgmonkey_magic.pools.connecting import NamingTheCure, connect_parameters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -36,7 +36,7 @@ class PGConnection:
     def connect(self) -> None:
         """Connect, unless connected. Raises psycopg.OperationalError with the server's reason."""
         if self.connection is None or self.connection.closed:
-            with naming_the_cure(self.config):
+            with NamingTheCure(self.config):
                 self.connection = psycopg.connect(**connect_parameters(self.config, self.connection_type))
 
     def disconnect(self) -> None:
@@ -110,7 +110,7 @@ class PGAsyncConnection:
         """Connect, unless connected. Raises psycopg.OperationalError with the server's reason."""
         async with self._connecting:
             if self.connection is None or self.connection.closed:
-                with naming_the_cure(self.config):
+                with NamingTheCure(self.config):
                     self.connection = await psycopg.AsyncConnection.connect(
                         **connect_parameters(self.config, self.connection_type)
                     )

@@ -2,6 +2,7 @@
 
     take_idle    what is idle is taken, and put back, by few steps; in the async pool from any loop without a hop
     resize       never more than max_size, the surplus closed at once, the queue served at once
+    growing      not while as many connections are being opened as requests wait: a first borrow opens min_size of them
     _connect     a failure to connect reaches the waiting requests at once, with its reason
     connect_now  a server that is back is used at once, not when an attempt ends that pauses or hangs
     sweep        one dead connection found: the others are looked at before anybody else meets them
@@ -14,9 +15,9 @@ The two pools below it add the waiting and are twins, line by line.
 Private names used, all of psycopg_pool 3.3: `_pool`, `_waiting`, `_lock`, `_closed`, `_nconns`, `_nconns_min`,
 `_growing`, `_min_size`, `_max_size`, `_drained_at`, `_stats`, `_REQUESTS_NUM`, `_sched`, `_check_size`, `_connect`,
 `_check_open_getconn`, `_getconn_unchecked`, `_add_connection`, `_add_to_pool`, `_close_connection`, `_shrink_pool`,
-`_putconn`, `_return_connection`, `_reset_connection`, `_jitter`, `AddConnection`, `ReturnConnection`, `ShrinkPool`,
-`WaitingClient.set` and `.fail`; of its connections `_pool`, `_created_at` and `_expire_at`. `tests/unit/test_stock.py`
-fails when one of them is gone.
+`_putconn`, `_return_connection`, `_reset_connection`, `_jitter`, `_maybe_grow_pool`, `AddConnection`,
+`ReturnConnection`, `ShrinkPool`, `WaitingClient.set` and `.fail`; of its connections `_pool`, `_created_at` and
+`_expire_at`. `tests/unit/test_stock.py` fails when one of them is gone.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from psycopg_pool.pool_async import ShrinkPool as AsyncShrinkPool
 
 from pgmonkey_magic.pools.factory_state import RESET, RESET_TIMEOUT_S, Trace, must_reset, remember, restore, rollback
 from pgmonkey_magic.pools.liveness import ask, is_dead
-from pgmonkey_magic.pools.unavailable import one_line
+from pgmonkey_magic.pools.unavailable import one_line, without_frames
 
 if TYPE_CHECKING:
     from collections import deque
@@ -99,7 +100,7 @@ class ConnectWatch:
     """Remembers whether the last attempt to connect failed, and says each change of that once in the log."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
         self._began_at = 0.0
         self.error: psycopg.Error | None = None
         self.encrypted: bool | None = None
@@ -119,14 +120,14 @@ class ConnectWatch:
         """Note a failed attempt, and when it began."""
         self._began_at = began_at
         if self.error is None:
-            logger.warning("pool %s cannot connect: %s", self._name, one_line(error))
+            logger.warning("pool %s cannot connect: %s", self.name, one_line(error))
         self.error = error
 
     def succeeded(self, conn: Any) -> None:
         """Note that the server can be reached."""
         self.encrypted = conn.pgconn.ssl_in_use
         if self.error is not None:
-            logger.warning("pool %s can connect again", self._name)
+            logger.warning("pool %s can connect again", self.name)
         self.error = None
 
 
@@ -193,9 +194,19 @@ class _Counting:
         closing = [self._pool.popleft() for _ in range(min(surplus, len(self._pool)))]
         self._nconns -= len(closing)
         self._nconns_min = min(self._nconns_min, len(self._pool))
-        opening = max(0, min_size - self._nconns, min(len(self._waiting), max_size - self._nconns))
+        unserved = len(self._waiting) - self._being_opened()
+        opening = max(0, min_size - self._nconns, min(unserved, max_size - self._nconns))
         self._nconns += opening
         return closing, opening
+
+    def _has_to_grow(self) -> bool:
+        """Tell whether more requests wait than connections are being opened for them."""
+        return self._nconns < self._max_size and self._being_opened() < len(self._waiting)
+
+    def _being_opened(self) -> int:
+        """Return how many connections are on their way, or less; those that pause or hang serve nobody soon."""
+        hung = sum(self._has_hung(attempt) for attempt in self._in_flight)
+        return self._nconns - len(self._known) - len(self._backing_off) - hung
 
     def _is_surplus(self) -> bool:
         """Strike one connection off the count if there are too many; the caller must then not add it."""
@@ -325,6 +336,10 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
         self._stats[self._REQUESTS_NUM] += 1
         return self._getconn_unchecked(timeout)
 
+    def _maybe_grow_pool(self) -> None:
+        if self._has_to_grow():
+            super()._maybe_grow_pool()
+
     def put(self, conn: Any) -> None:
         """Take a connection back: at once where it needs no care."""
         if self._is_clean(conn):
@@ -428,7 +443,7 @@ class SyncStockPool(_Counting, ConnectionPool[Any]):
                 refused = self._refused(attempt) if counts else []
             if not counts:
                 raise _Abandoned from error
-            self._watch.failed(error, attempt.began_at)
+            self._watch.failed(without_frames(error), attempt.began_at)
             for client in refused:
                 client.fail(_refusal(error))
             raise
@@ -566,6 +581,10 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
         self._stats[self._REQUESTS_NUM] += 1
         return await self._getconn_unchecked(timeout)
 
+    def _maybe_grow_pool(self) -> None:
+        if self._has_to_grow():
+            super()._maybe_grow_pool()
+
     def put_idle(self, conn: Any) -> bool:
         """Put a connection that needs no care among the idle ones; False where it does. For any thread."""
         if self._waiting or not self._is_clean(conn) or not self._gate.acquire(blocking=False):
@@ -682,7 +701,7 @@ class AsyncStockPool(_Counting, AsyncConnectionPool[Any]):
                 refused = self._refused(attempt) if counts else []
             if not counts:
                 raise _Abandoned from error
-            self._watch.failed(error, attempt.began_at)
+            self._watch.failed(without_frames(error), attempt.began_at)
             for client in refused:
                 await client.fail(_refusal(error))
             raise

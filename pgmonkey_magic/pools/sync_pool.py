@@ -7,6 +7,7 @@ nobody wants it any more.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ import psycopg
 
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.pools.base import BasePool
+from pgmonkey_magic.pools.blocks import Blocks
 from pgmonkey_magic.pools.committing import CommitLost, settle
 from pgmonkey_magic.pools.factory_state import TracedConnection, rollback, trace_of
 from pgmonkey_magic.pools.interrupts import in_helper, may_be_interrupted
@@ -53,11 +55,12 @@ class PGPool(BasePool[SyncStockPool]):
         super().__init__(config)
         self._opening = threading.Lock()
         self._borrowed = _Borrowed()
+        self._blocks: Blocks[SyncLease] = Blocks()
 
     def forget_parent(self) -> None:
         """Begin anew in a forked child."""
         super().forget_parent()
-        self._opening, self._borrowed = threading.Lock(), _Borrowed()
+        self._opening, self._borrowed, self._blocks = threading.Lock(), _Borrowed(), Blocks()
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -109,41 +112,40 @@ class PGPool(BasePool[SyncStockPool]):
 
         Raises PoolUnavailable. Pair it with `give_back`; `with pool as conn:` does both.
         """
-        return self._borrow(holder or current_borrower(), timeout, [])
+        return self._borrow(holder or current_borrower(), timeout)
 
-    def _borrow(self, borrower: Borrower, timeout: float | None, leases: list[SyncLease]) -> SyncLease:
-        """Borrow, and enter the lease in *leases* before an interrupt can come between."""
+    def _borrow(
+        self, borrower: Borrower, timeout: float | None, enter: Callable[[SyncLease], None] = lambda _lease: None
+    ) -> SyncLease:
+        """Borrow, and *enter* the lease where it belongs before an interrupt can come between."""
         thread_id = threading.get_ident()
         self._refuse_self_deadlock(borrower, thread_id)
         if not may_be_interrupted():
             lease = self._take(borrower, thread_id, timeout)
-            leases.append(lease)
+            enter(lease)
             return lease
         future: Future[SyncLease] = Future()
         try:
-            in_helper(lambda: self._take_for(future, borrower, thread_id, timeout, leases)).result()
+            in_helper(lambda: self._take_for(future, borrower, thread_id, timeout, enter)).result()
             return future.result()
         except BaseException:
             if not future.cancel() and not future.exception():
-                self._give_back(future.result(), leases)
+                self.give_back(future.result())
             raise
 
     def give_back(self, lease: SyncLease) -> None:
-        """Return a connection; a spoiled or broken one is closed and replaced."""
-        self._give_back(lease, [lease])
-
-    def _give_back(self, lease: SyncLease, leases: list[SyncLease]) -> None:
-        """Return a connection; until somebody has it in hand it stays in *leases*, where `reclaim` finds it."""
+        """Return a connection; a spoiled or broken one is closed and replaced. Twice is once."""
         if may_be_interrupted():
-            in_helper(lambda: self._put(lease, leases)).result()
+            in_helper(lambda: self._put(lease)).result()
         else:
-            self._put(lease, leases)
+            self._put(lease)
 
-    def _put(self, lease: SyncLease, leases: list[SyncLease]) -> None:
+    def _put(self, lease: SyncLease) -> None:
         try:
-            leases.remove(lease)
+            lease.among.remove(lease)  # until somebody has it in hand it stays there, where `reclaim` finds it
         except ValueError:
             return  # another thread was faster
+        self._blocks.end(lease)
         self.ledger.end(lease.ticket)
         if lease.spoiled:
             lease.conn.close()
@@ -209,7 +211,7 @@ class PGPool(BasePool[SyncStockPool]):
         borrower: Borrower,
         thread_id: int,
         timeout: float | None,
-        leases: list[SyncLease],
+        enter: Callable[[SyncLease], None],
     ) -> None:
         try:
             lease = self._take(borrower, thread_id, timeout)
@@ -217,24 +219,31 @@ class PGPool(BasePool[SyncStockPool]):
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
             return
-        leases.append(lease)
+        enter(lease)
         if not deliver(future, lease):
-            self._put(lease, leases)
+            self._put(lease)
 
     # -- the block: one borrow, one transaction ---------------------------------------------------------------
 
     def __enter__(self) -> TracedConnection:
-        return self._borrow(current_borrower(), None, self._borrowed.leases).conn
+        frame, leases = sys._getframe(1), self._borrowed.leases  # noqa: SLF001 - the only name that a block has
+
+        def enter(lease: SyncLease) -> None:
+            lease.among = leases
+            leases.append(lease)
+            self._blocks.begin(frame, lease)
+
+        return self._borrow(current_borrower(), None, enter).conn
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if not (leases := self._borrowed.leases):
+        lease = self._blocks.innermost(sys._getframe(1)) or self._newest()  # noqa: SLF001
+        if lease is None:
             raise RequestError(
                 f"the connection of this block was taken back when its cell was interrupted; use `with` on pool "
                 f"{self.name} again"
             )
-        lease = leases[-1]
         try:
             if exc_type is None:
                 with lease.conn.lock:
@@ -250,7 +259,11 @@ class PGPool(BasePool[SyncStockPool]):
         except CommitLost as lost:
             settle(self.config, self.connection_type, lost)
         finally:
-            self._give_back(lease, leases)
+            self.give_back(lease)
+
+    def _newest(self) -> SyncLease | None:
+        leases = self._borrowed.leases
+        return leases[-1] if leases else None
 
     def reclaim(self, since: float) -> None:
         """Give back what this thread's `with` blocks have borrowed after *since* (`time.monotonic()`) and still hold.
@@ -261,7 +274,7 @@ class PGPool(BasePool[SyncStockPool]):
         leases = self._borrowed.leases
         for lease in [lease for lease in leases if lease.ticket.requested_at >= since]:
             lease.spoiled = True
-            self._give_back(lease, leases)
+            self.give_back(lease)
 
     def run(
         self,
@@ -323,9 +336,9 @@ class PGPool(BasePool[SyncStockPool]):
     @contextmanager
     def transaction(self) -> Iterator[TracedConnection]:
         """Run a block in a transaction: a savepoint on this thread's connection, or else on a fresh borrow."""
-        if leases := self._borrowed.leases:
-            with leases[-1].conn.transaction():
-                yield leases[-1].conn
+        if (lease := self._newest()) is not None:
+            with lease.conn.transaction():
+                yield lease.conn
         else:
             with self as conn, conn.transaction():
                 yield conn
@@ -348,6 +361,6 @@ class PGPool(BasePool[SyncStockPool]):
             conn.execute("SELECT 1")
 
     def _mine(self) -> TracedConnection:
-        if leases := self._borrowed.leases:
-            return leases[-1].conn
+        if (lease := self._newest()) is not None:
+            return lease.conn
         raise RequestError(f"this thread has borrowed no connection of pool {self.name}; use `with pool as conn:`")

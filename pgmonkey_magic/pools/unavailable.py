@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 from psycopg_pool import PoolTimeout
@@ -9,10 +10,15 @@ from psycopg_pool import PoolTimeout
 from pgmonkey_magic.errors import PgMonkeyError
 
 if TYPE_CHECKING:
+    import psycopg
+
+    from pgmonkey_magic.config import PoolSettings
     from pgmonkey_magic.pools.ledger import Ledger, Occupancy
 
 SHOWN = 8
 """Holders listed in a message; more would hide the sentence."""
+TOO_MANY_CONNECTIONS = ("too many clients", "remaining connection slots", "too many connections for")
+"""SQLSTATE 53300 in the server's words: libpq keeps no SQLSTATE of an attempt to connect."""
 
 
 class Describable(Protocol):
@@ -20,6 +26,7 @@ class Describable(Protocol):
 
     name: str
     section: str
+    settings: PoolSettings
     ledger: Ledger
 
     @property
@@ -40,17 +47,39 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def without_frames(error: psycopg.Error) -> psycopg.Error:
+    """Return the error without psycopg's frames, whose variables hold the password for whoever records them."""
+    return error.with_traceback(None)
+
+
+def is_server_full(error: BaseException) -> bool:
+    """Tell whether the server, or its limit for this role or database, has no connection left."""
+    return any(words in str(error) for words in TOO_MANY_CONNECTIONS)
+
+
+def cure_of_full_server() -> str:
+    """Return what to do about it; a program that has no magics is told the command."""
+    audit = "%pgmonkey audit" if "pgmonkey_magic.notebook" in sys.modules else "pgmonkey-magic audit FILE"
+    return (
+        f"the server has none left: take fewer or smaller pools ({audit} counts them as soon as one connection is "
+        "free), or put PgBouncer in between"
+    )
+
+
 def exhausted(pool: Describable, timeout_s: float, cause: BaseException | None) -> PoolUnavailable:
     """Say who holds the connections, who waits, which setting would help, and why the pool could not grow."""
     now, held = pool.occupancy, pool.ledger.held()
     lines = [f"  held by {ticket}" for ticket in held[:SHOWN]]
     if len(held) > SHOWN:
         lines.append(f"  … and {len(held) - SHOWN} more")
+    cure = f"end a holder, or raise {pool.section}.max_size or .timeout"
     if cause is not None:
         lines.append(f"  the last attempt to open one more failed: {one_line(cause)}")
+        if is_server_full(cause):
+            cure = cure_of_full_server()
     return PoolUnavailable(
         f"no connection of pool {pool.name} came free within {timeout_s:g} s: {now.in_use} of {now.max_size} are in "
-        f"use and {now.waiting} more wait; end a holder, or raise {pool.section}.max_size or .timeout",
+        f"use and {now.waiting} more wait; {cure}",
         detail=tuple(lines),
     )
 
@@ -58,7 +87,7 @@ def exhausted(pool: Describable, timeout_s: float, cause: BaseException | None) 
 def queue_full(pool: Describable) -> PoolUnavailable:
     """Say that `max_waiting` requests wait already."""
     return PoolUnavailable(
-        f"pool {pool.name} already has {pool.occupancy.waiting} requests waiting; "
+        f"the queue of pool {pool.name} is full, {pool.occupancy.waiting} of {pool.settings.max_waiting}; "
         f"raise {pool.section}.max_waiting or .max_size"
     )
 

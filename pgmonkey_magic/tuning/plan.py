@@ -54,10 +54,10 @@ def _effect(name: str, before: PoolSettings, after: PoolSettings, now: Occupancy
     return {
         "timeout": "for borrows that begin from now on",
         "max_idle": "counted from now",
-        "max_lifetime": f"now, also for the {now.size} connections that exist",
+        "max_lifetime": "now, also for the connections that exist",
         "check_on_checkout": "from the next borrow on",
         "max_waiting": "for requests from now on",
-        "reconnect_timeout": "for the next time that the server cannot be reached",
+        "reconnect_timeout": "when the server next cannot be reached",
         "num_workers": "only when the pool is opened anew",
     }[name]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 import yaml
+from fix_notebook import write_config
 from fix_pools import Kind, until
 
 from pgmonkey_magic import PGConnectionManager, PoolUnavailable
@@ -23,14 +24,8 @@ if TYPE_CHECKING:
     from fix_server import Server
 
 
-def write(path: Path, config: dict[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(config))
-    path.chmod(0o600)
-    return path
-
-
 def edited(path: Path, section: str, **sizes: int) -> None:
-    write(path, yaml.safe_load(path.read_text()) | {section: sizes})
+    write_config(path, yaml.safe_load(path.read_text()) | {section: sizes})
 
 
 # -- a configuration that is edited ----------------------------------------------------------------------------------
@@ -40,7 +35,7 @@ def test_the_pool_of_an_edited_file_closes_when_its_last_borrower_is_done(
     kind: Kind, server: Server, tmp_path: Path
 ) -> None:
     section, name = kind.section, f"edited-{kind.connection_type}"
-    path = write(tmp_path / "edited.yaml", server.config(application_name=name) | {section: {"min_size": 2}})
+    path = write_config(tmp_path / "edited.yaml", server.config(application_name=name) | {section: {"min_size": 2}})
     old = kind.open_file(path)
     with kind.block(old) as block:
         edited(path, section, min_size=1, max_size=3)
@@ -135,10 +130,10 @@ def test_a_stranger_that_accepts_anybody_is_refused_with_the_cure(
     pool = kind.open(config, min_size=1, timeout=5)
     with pytest.raises(PoolUnavailable, match="such as `require_auth: md5`"), kind.block(pool):
         pytest.fail("the test server asks for no password")
-    path = write(tmp_path / "stranger.yaml", config)
+    path = write_config(tmp_path / "stranger.yaml", config)
     assert "such as `require_auth: md5`" in str(shell.error(f"%pgmonkey connect {path} -t {kind.connection_type}"))
     config["connection_settings"]["require_auth"] = "none"
-    write(path, config)
+    write_config(path, config)
     shell.run(f"%pgmonkey connect {path} -t {kind.connection_type}")
     assert shell.run("%pgmonkey SELECT 1 AS one")["one"].to_list() == [1]
     assert list(shell.run("%pgmonkey pools")["tls"].dropna()) == [False]
@@ -146,7 +141,7 @@ def test_a_stranger_that_accepts_anybody_is_refused_with_the_cure(
 
 def test_the_manager_gives_both_pools_of_a_file(server: Server, tmp_path: Path) -> None:
     """The sync and the async pool of one file are no rivals: neither retires the other."""
-    path = write(tmp_path / "both.yaml", server.config())
+    path = write_config(tmp_path / "both.yaml", server.config())
     manager = PGConnectionManager()
     sync_pool: Any = manager.get_database_connection(path, "pool")
     async_pool = Kind("async_pool").open_file(path)

@@ -6,11 +6,13 @@ import asyncio
 import socket
 import threading
 import time
+import traceback
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from fix_notebook import write_config
 from fix_pools import Kind, in_threads, run_borrow, until
 from psycopg.conninfo import conninfo_to_dict
 
@@ -19,7 +21,9 @@ from pgmonkey_magic.demo.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from fix_notebook import Shell
     from fix_proxy import Proxy
 
 SLACK_S = 0.25
@@ -249,9 +253,39 @@ def test_a_refused_login_is_told_at_once(kind: Kind, guarded: Cluster, wrong: di
         error = refused(kind, pool, 20, 0.5)
         assert isinstance(error.__cause__, psycopg.OperationalError)
         assert reason in str(error)
-        assert "canary" not in str(error)
+        recorded = traceback.TracebackException.from_exception(error, capture_locals=True)
+        assert "canary-wrong" not in str(error) + "".join(recorded.format())
     with at_most(2):
         close(kind, pool)
+
+
+def test_the_cure_of_a_login_is_that_of_its_cause(
+    guarded: Cluster, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"connection_settings": {**conninfo_to_dict(guarded.tcp_conninfo), "require_auth": "md5"}}
+    path = write_config(tmp_path / "guarded.yaml", config)
+    error = str(shell.error(f"%pgmonkey connect {path}"))
+    assert "connection_settings.require_auth allows only md5" in error
+    assert "not on this machine" not in error
+    del config["connection_settings"]["require_auth"]
+    monkeypatch.setenv("PGREQUIREAUTH", "none")
+    write_config(path, config)
+    assert "$PGREQUIREAUTH allows only none" in str(shell.error(f"%pgmonkey connect {path}"))
+    monkeypatch.delenv("PGREQUIREAUTH")
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
+    del config["connection_settings"]["password"]
+    write_config(path, config)
+    assert "or by ~/.pgpass" in str(shell.error(f"%pgmonkey connect {path}"))
+
+
+def test_a_failed_connect_of_a_cell_keeps_no_password_in_its_frames(
+    guarded: Cluster, shell: Shell, tmp_path: Path
+) -> None:
+    config = {"connection_settings": conninfo_to_dict(guarded.tcp_conninfo) | {"password": "canary-wrong"}}
+    error = shell.error(f"%pgmonkey connect {write_config(tmp_path / 'guarded.yaml', config)}")
+    recorded = traceback.TracebackException.from_exception(error, capture_locals=True)
+    assert "password authentication failed" in str(error)
+    assert "canary" not in "".join(line for line in recorded.format() if "/tests/" not in line)
 
 
 def test_a_wrong_password_is_not_tried_once_for_each_connection(kind: Kind, guarded: Cluster) -> None:

@@ -1,17 +1,20 @@
 """The behaviour that the tutorial's table promises, over both kinds of pool and a real server."""
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 from fix_pools import Kind, in_threads, until
+from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolTimeout
 
 from pgmonkey_magic import PGConnectionManager, PoolUnavailable, RequestError
@@ -171,9 +174,10 @@ def test_a_pool_that_cannot_connect_tells_the_true_reason_at_once(
 
 
 def test_server_settings_reach_every_connection(kind: Kind, server: Any) -> None:
-    sections = {"sync_settings": {"work_mem": "7 MB"}, "async_settings": {"work_mem": "7 MB"}}
-    pool = kind.open(server.config() | sections, min_size=1, max_size=1)
+    wanted = {"work_mem": "7 MB", "application_name": "by settings"}
+    pool = kind.open(server.config() | {"sync_settings": wanted, "async_settings": wanted}, min_size=1, max_size=1)
     with kind.block(pool) as block:
+        assert block.execute("SHOW application_name") == [("by settings",)]
         assert block.execute("SHOW work_mem") == [("7MB",)]
         block.execute("SET work_mem = '9MB'")
         block.execute("RESET ALL")
@@ -409,3 +413,112 @@ def test_repr_shows_live_state_and_no_secret(kind: Kind, server: Any) -> None:
     with kind.block(pool):
         assert "1 in use" in repr(pool)
     assert "canary-7f3a" not in repr(pool) + repr(vars(pool)) + repr(pool.pool) + repr(vars(pool.pool))
+
+
+def test_a_first_borrow_opens_min_size_and_not_one_more(kind: Kind, server: Any) -> None:
+    pool = kind.open(server.config(application_name="cold"), min_size=3, max_size=10)
+    with kind.block(pool) as conn:
+        conn.execute("SELECT 1")
+    until(lambda: server.backends("cold") >= 3)
+    time.sleep(0.5)
+    assert server.backends("cold") == 3
+    assert pool.occupancy.size == 3
+
+
+def test_more_requests_than_connections_on_their_way_let_it_grow(kind: Kind, server: Any) -> None:
+    pool = kind.open(server.config(application_name="crowd"), min_size=1, max_size=6)
+
+    def hold(_number: int) -> None:
+        with kind.block(pool) as conn:
+            conn.execute("SELECT pg_sleep(1)")
+
+    began = time.monotonic()
+    in_threads(6, hold)
+    assert time.monotonic() - began < 4, "they were served side by side"
+    assert server.backends("crowd") == 6
+
+
+def test_a_dead_connection_that_is_still_held_does_not_keep_the_pool_from_growing(kind: Kind, server: Any) -> None:
+    pool = kind.open(server.config(application_name="dead"), min_size=1, max_size=2, timeout=5)
+    with pytest.raises(psycopg.OperationalError), kind.block(pool) as conn:
+        conn.execute("SELECT 1")
+        server.terminate("dead")
+        with pytest.raises(psycopg.OperationalError):
+            conn.execute("SELECT 1")
+        with kind.block(pool) as other:
+            assert other.execute("SELECT 2") == [(2,)]
+
+
+def test_a_block_may_begin_in_one_thread_and_end_in_another(server: Any) -> None:
+    """A web framework runs the two halves of a generator wherever a thread is free."""
+    pool = Kind("pool").open(server.config(), min_size=2, max_size=2, timeout=2)
+
+    @contextlib.contextmanager
+    def dependency() -> Iterator[Any]:
+        with pool as conn:
+            yield conn
+
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        mine, other = dependency(), dependency()
+        conn = first.submit(mine.__enter__).result()
+        another = second.submit(other.__enter__).result()
+        for one in (conn, another):
+            one.execute("SELECT 1")
+        assert second.submit(mine.__exit__, None, None, None).result() is False
+        assert conn.info.transaction_status == TransactionStatus.IDLE, "its own was committed"
+        assert another.info.transaction_status == TransactionStatus.INTRANS, "and nobody else's"
+        with pool as third:
+            assert third is conn
+            assert third is not another
+        assert first.submit(other.__exit__, None, None, None).result() is False
+    assert pool.occupancy.in_use == 0
+    with pool, pool:
+        pass
+
+
+def test_a_block_may_begin_in_one_task_and_end_in_another(server: Any) -> None:
+    async def errand() -> None:
+        pool = await PGConnectionManager().get_database_connection_from_dict(
+            server.config() | {"async_pool_settings": {"min_size": 2, "max_size": 2, "timeout": 2}}, "async_pool"
+        )
+
+        @contextlib.asynccontextmanager
+        async def dependency() -> AsyncIterator[Any]:
+            async with pool as conn:
+                yield conn
+
+        mine, other = dependency(), dependency()
+        conn = await asyncio.create_task(mine.__aenter__())
+        another = await asyncio.create_task(other.__aenter__())
+        for one in (conn, another):
+            await one.execute("SELECT 1")
+        await asyncio.create_task(mine.__aexit__(None, None, None))
+        assert conn.info.transaction_status == TransactionStatus.IDLE
+        assert another.info.transaction_status == TransactionStatus.INTRANS
+        await asyncio.create_task(other.__aexit__(None, None, None))
+        assert pool.occupancy.in_use == 0
+        async with pool, pool:
+            pass
+
+    asyncio.run(errand())
+
+
+def test_blocks_of_an_exit_stack_and_nested_ones_end_as_they_began(kind: Kind, server: Any) -> None:
+    pool = kind.open(server.config(application_name="nested"), min_size=1, max_size=4, timeout=2)
+    pids: list[Any] = []
+    with contextlib.ExitStack() as stack:
+        outer = stack.enter_context(kind.block(pool))
+        with kind.block(pool) as middle, kind.block(pool) as inner:
+            pids = [block.execute("SELECT pg_backend_pid()") for block in (outer, middle, inner)]
+            assert pool.occupancy.in_use == 3
+        assert outer.execute("SELECT pg_backend_pid()") == pids[0]
+        assert pool.occupancy.in_use == 1
+    assert len({str(pid) for pid in pids}) == 3
+    assert pool.occupancy.in_use == 0
+    if kind.connection_type == "pool":
+        with contextlib.ExitStack() as stack:
+            first = stack.enter_context(pool)
+            with pool as second:
+                assert second is not first
+            first.execute("SELECT 1")
+        assert pool.occupancy.in_use == 0

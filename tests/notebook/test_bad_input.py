@@ -78,7 +78,7 @@ def test_a_wrong_address_is_the_servers_own_error(
         ("%%pgmonkey SELECT 1\nSELECT 2", "move SQL to the next line"),
         ("%%pgmonkey -o a-b\nSELECT 1", "no Python name"),
         ("%pgmonkey use tset", "did you mean 'test'"),
-        ("%pgmonkey connect server.yaml password=x", "would stay in the history"),
+        ("%pgmonkey connect server.yaml password=x", "stays in the history"),
         ("%%pgmonkey -c nowhere\nSELECT 1", "no pool is open under the name 'nowhere'"),
         ("%%pgmonkey -t pol\nSELECT 1", "unknown connection type 'pol'"),
     ],

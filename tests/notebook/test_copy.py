@@ -234,6 +234,41 @@ def test_max_rows_counts_rightly(connected: Shell, options: str, sql: str, left:
     assert ("left out" in connected.footer) is left
 
 
+@pytest.mark.parametrize("options", ["", "--autocommit ", "--as arrow ", "--decimals exact "])
+def test_max_rows_come_by_copy_and_the_server_computes_no_more(
+    connected: Shell, server: Server, two: str, options: str
+) -> None:
+    server.query("CREATE SEQUENCE max_rows_computed")
+    try:
+        sql = (
+            "SELECT nextval('max_rows_computed') AS n, current_query() LIKE 'COPY (%' AS by_copy, ARRAY[i] AS a, i AS a "
+            "FROM generate_series(2000, 1, -1) i WHERE i < :top"
+        )
+        connected.run("top = 1900")
+        for at_most, left in ((1000, True), (3000, False)):
+            rows = connected.run(f"%%pgmonkey {options}-n {at_most}\n{sql}")
+            frame = rows.to_pandas() if "arrow" in options else rows
+            count = min(at_most, 1899)
+            assert frame["n"].diff().dropna().eq(1).all()
+            assert frame["by_copy"].all()
+            assert frame["a_1"].to_list() == list(range(1899, 1899 - count, -1))
+            assert ("more rows were left out: --max-rows 1,000" in connected.footer) is left
+            assert f"{count:,} rows" in connected.footer
+            if "arrow" not in options:
+                assert frame.attrs["pgmonkey"]["truncated"] is left
+        assert server.query("SELECT last_value FROM max_rows_computed") == [(1001 + 1899,)], "one more row tells"
+    finally:
+        server.query("DROP SEQUENCE max_rows_computed")
+
+
+@pytest.mark.parametrize("source", ["", " FROM generate_series(1, 2)"])
+def test_max_rows_may_be_any_number(connected: Shell, source: str) -> None:
+    for number in (0, 1, 2**31 - 1, 2**31, 2**63, 10**30):
+        frame = connected.run(f"%pgmonkey -n {number} SELECT 1 AS x{source}")
+        assert len(frame) == min(number, 2 if source else 1)
+        assert frame.attrs["pgmonkey"]["truncated"] is (len(frame) < (2 if source else 1))
+
+
 def test_max_rows_with_writes_and_several_statements(connected: Shell, server: Server, two: str) -> None:
     sets = connected.run(
         f"%%pgmonkey -n 2\nINSERT INTO {two} SELECT g, 'x' FROM generate_series(1, 5) g RETURNING a;\n"

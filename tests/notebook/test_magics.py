@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -402,3 +403,38 @@ def test_references_are_resolved_everywhere_on_request(
     shell.run("%pgmonkey disconnect --all")
     assert shell.run("%pgmonkey -c pgmonkey_config.yaml SELECT 1 AS x")["x"].to_list() == [1]
     shell.run("%pgmonkey connect pgmonkey_config.yaml --as again")
+
+
+def test_a_commands_outcome_is_told_once(connected: Shell) -> None:
+    connected.run("%%pgmonkey\nCREATE TEMP TABLE told_once (n int)")
+    assert len(connected.shown) == 1
+    assert connected.shown[0].startswith("CREATE TABLE · ")
+    connected.run("result = %pgmonkey CREATE TEMP TABLE told_twice (n int)")
+    assert len(connected.shown) == 1
+    connected.run("result")
+    assert "CREATE TABLE · " in connected.stdout, "as any value, when it is asked for"
+    connected.run("%config PgMonkey.footer = 'off'")
+    connected.run("%pgmonkey CREATE TEMP TABLE told_once (n int)")
+    connected.run("%config PgMonkey.footer = 'on'")
+    assert "CREATE TABLE · " in connected.stdout
+
+
+def test_messages_call_a_pool_by_the_notebooks_name(shell: Shell, config_file: Path) -> None:
+    shell.run(f"%pgmonkey connect {config_file} --as orders -t pool")
+    pool = shell.ip.find_line_magic("pgmonkey").__self__.session.current.pool
+    assert "'orders'" in repr(pool)
+    with pool, pool, pool:
+        error = shell.error("%pgmonkey --wait 0.1 SELECT 1")
+    assert "no connection of pool orders came free" in str(error)
+    assert "held by thread MainThread" in "".join(traceback.format_exception_only(error)), "in a program's log, too"
+    assert shell.run("%pgmonkey pools")["database"].to_list() == ["postgres"]
+    shell.run(f"%pgmonkey connect {config_file} -t async_pool")
+    assert shell.run("%pgmonkey pools")["name"].to_list() == ["orders", "postgres-async"]
+
+
+def test_tables_show_their_sentences_whole(connected: Shell) -> None:
+    table = connected.run("%pgmonkey tune max_idle=7 max_size=2")
+    assert "connections are opened when they are needed" in repr(table) or "when returned" in repr(table)
+    assert "..." not in repr(table) + table._repr_html_()
+    undone = connected.run("%pgmonkey tune --undo")
+    assert undone["after"].to_list() == [3, 300.0]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import uuid
+import zoneinfo
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psycopg
 import pytest
 from fix_notebook import Shell
 from fix_server import Server
+from psycopg.types.json import Jsonb
 
 from pgmonkey_magic import RequestError, SQLError
+from pgmonkey_magic.cells.binding import adapted
 
 UTC = dt.UTC
 VALUES = [
@@ -71,6 +75,77 @@ def test_a_value_means_the_same_to_the_server(connected: Shell, value: Any, sql_
     )
     answers = [None if pd.isna(answer) else answer for answer in (frame["bound"][0], frame["quoted"][0])]
     assert answers == [text, text]
+
+
+ZONE = zoneinfo.ZoneInfo("Europe/Amsterdam")
+BY_COPY = [
+    *(
+        0,
+        -1,
+        32767,
+        -(2**31),
+        2**63 - 1,
+        2**70,
+        -(2**70),
+        True,
+        False,
+        np.int64(-7),
+        np.uint64(2**64 - 1),
+        np.bool_(False),
+    ),
+    *(0.1, -0.0, 1 / 3, 1e300, 5e-324, 1.7976931348623157e308, float("nan"), float("inf"), -float("inf")),
+    *(np.float32(0.1), np.float64(2 / 3)),
+    *(decimal.Decimal("-1.50"), decimal.Decimal("1E+5"), decimal.Decimal("NaN"), decimal.Decimal(1) / 3),
+    *(dt.date.min, dt.date(2026, 2, 3), dt.date.max, dt.time.max, dt.time(1, 2, 3, tzinfo=UTC)),
+    *(dt.datetime.min, dt.datetime.max, dt.datetime(2026, 2, 3, 4, 5, 6, 7)),  # noqa: DTZ001, DTZ901 - naive ones
+    *(dt.datetime.min.replace(tzinfo=UTC), dt.datetime(1930, 1, 1, tzinfo=ZONE), dt.datetime(2026, 7, 1, tzinfo=ZONE)),
+    *(dt.datetime(2026, 10, 25, 2, 30, tzinfo=ZONE, fold=fold) for fold in (0, 1)),
+    *(pd.Timestamp("2026-02-03 04:05:06.000007", tz="America/New_York"), np.datetime64("2026-02-03T04:05:06.000007")),
+    *(
+        dt.timedelta(days=40, microseconds=1),
+        pd.Timedelta("1h"),
+        uuid.UUID(int=2**127 + 5),
+        b"\x00\xff'\\",
+        {"a": [1.5, None]},
+    ),
+    *([1, None, 2**40], [0.1, float("nan")], [[1, 2], [3, 4]], [True], [decimal.Decimal("1.50")], [uuid.UUID(int=5)]),
+    *([dt.datetime(2026, 7, 1, 1, 2, 3, 4, tzinfo=ZONE), None], [dt.date(2026, 1, 2)], np.array([1.5, 2.5]), range(3)),
+]
+BY_PARAMETER = [
+    dt.timedelta(microseconds=-1),
+    dt.datetime(2026, 2, 3, tzinfo=dt.timezone(dt.timedelta(hours=20))),
+    dt.datetime(2026, 2, 3, tzinfo=dt.timezone(dt.timedelta(microseconds=500))),
+    10**5000,
+]
+"""Their text would not be read, or not alike everywhere."""
+SENT = "SELECT encode(record_send(ROW(:value)), 'hex') AS bytes, current_query() LIKE 'COPY (%' AS by_copy"
+
+
+@pytest.mark.parametrize(
+    "setting", ["datestyle = 'SQL, DMY'", "intervalstyle = sql_standard", "timezone = 'Asia/Tokyo'"]
+)
+def test_a_value_arrives_to_the_last_bit_by_copy_and_otherwise(connected: Shell, server: Server, setting: str) -> None:
+    """The server gives back the type and the bytes that it has understood, which psycopg has sent in binary."""
+    with psycopg.connect(**server.settings) as conn:
+        for value, by_copy in [(value, True) for value in BY_COPY] + [(value, False) for value in BY_PARAMETER]:
+            meant = adapted(value)
+            mark = "%s" if isinstance(meant, list | decimal.Decimal | Jsonb) else "%b"
+            expected = conn.execute(f"SELECT encode(record_send(ROW({mark})), 'hex')", [meant]).fetchone()
+            connected.ip.user_ns["value"] = value
+            for source, is_copied in (("", False), (" FROM pg_am", by_copy)):
+                frame = connected.run(f"%%pgmonkey\nSET LOCAL {setting};\n{SENT}{source}")
+                assert (*frame.iloc[0],) == (*expected, is_copied), (value, source)
+
+
+def test_null_and_text_arrive_by_copy(connected: Shell) -> None:
+    for value in (None, np.str_("it's"), pd.NaT, [None], ["a", None, "b c"], []):
+        connected.ip.user_ns["value"] = value
+        frame = connected.run(
+            "%pgmonkey SELECT :value::text AS x, current_query() LIKE 'COPY (%' AS by_copy FROM pg_am"
+        )
+        expected = connected.run("%pgmonkey SELECT :value::text AS x")
+        assert frame["by_copy"].all()
+        assert frame["x"].iloc[:1].equals(expected["x"]), value
 
 
 def corpus() -> list[str]:

@@ -42,6 +42,7 @@ def test_private_state_of_the_stock_pools() -> None:
         ("_add_to_pool", ["self", "conn"]),
         ("_close_connection", ["self", "conn"]),
         ("_shrink_pool", ["self"]),
+        ("_maybe_grow_pool", ["self"]),
         ("_check_size", ["self", "min_size", "max_size"]),
         ("schedule_task", ["self", "task", "delay"]),
     ],
@@ -50,7 +51,7 @@ def test_private_methods_of_the_stock_pools(name: str, parameters: list[str]) ->
     for kind in (ConnectionPool, AsyncConnectionPool):
         assert list(inspect.signature(getattr(kind, name)).parameters) == parameters
     waits = inspect.iscoroutinefunction(getattr(AsyncConnectionPool, name))
-    assert waits is (name != "_check_size")
+    assert waits is (name not in {"_check_size", "_maybe_grow_pool"})
 
 
 def test_tasks_and_waiting_clients() -> None:

@@ -66,7 +66,7 @@ def test_without_a_proposal_every_setting_stands_at_its_value() -> None:
         ({"max_size": 9}, "now; connections are opened when they are needed"),
         ({"min_size": 4}, "now: that many are open already"),
         ({"timeout": 5.0}, "for borrows that begin from now on"),
-        ({"max_lifetime": 600.0}, "now, also for the 4 connections that exist"),
+        ({"max_lifetime": 600.0}, "now, also for the connections that exist"),
         ({"check_on_checkout": True}, "from the next borrow on"),
     ],
 )
@@ -195,13 +195,20 @@ def test_the_warning_is_not_said_twice_while_the_question_is_open() -> None:
     ("limits", "free", "account"),
     [
         ({"role_limit": -1, "database_limit": -1}, 20, "max_connections 30 − 3 reserved − 7 used by others"),
-        ({"role_limit": 10, "database_limit": -1}, 3, "role limit 10 − 7 used by others"),
-        ({"role_limit": None, "database_limit": 12}, 5, "database limit 12 − 7 used by others"),
+        ({"role_limit": 10, "database_limit": -1}, 8, "role limit 10 − 2 used by others of this role"),
+        ({"role_limit": None, "database_limit": 12}, 8, "database limit 12 − 4 used by others in this database"),
+        ({"role_limit": 1, "database_limit": -1}, 0, "role limit 1 − 2 used by others of this role"),
+        (
+            {"role_limit": 1, "database_limit": 1, "superuser": True},
+            20,
+            "max_connections 30 − 3 reserved − 7 used by others",
+        ),
     ],
 )
 def test_the_room_names_the_limit_that_binds(limits: dict[str, Any], free: int, account: str) -> None:
-    row = {"max_connections": 30, "reserved": 3, "others": 7, **limits}
-    assert room_of(Budget(free, row, encrypted=False, local=True)) == Room(free, account)
+    used = {"others": 7, "others_of_role": 2, "others_in_database": 4}
+    row = {"max_connections": 30, "reserved": 3, "superuser": False, **used, **limits}
+    assert room_of(Budget(row, encrypted=False, local=True)) == Room(free, account)
 
 
 # -- undo, sequel ------------------------------------------------------------------------------------------------------
