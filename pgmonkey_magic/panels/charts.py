@@ -25,7 +25,7 @@ class State:
 
 SLOT = f"box-sizing:border-box;width:84px;height:74px;padding:2px 5px;border-radius:3px;{FIXED}"
 DOT = "box-sizing:border-box;width:18px;height:18px"
-CUT = "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
+CUT = "display:block;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
 
 
 def slot(state: State, lines: Sequence[str], *, hint: str = "", loud: bool = False) -> Html:
@@ -37,9 +37,9 @@ def slot(state: State, lines: Sequence[str], *, hint: str = "", loud: bool = Fal
     name, *others = lines
     return tag(
         "div",
-        tag("div", f"{state.glyph} {state.word}", style=f"color:{LOUD};{CUT}"),
-        tag("div", name, style=f"color:{LOUD};font-size:13px;font-weight:600;{CUT}"),
-        *(tag("div", line, style=CUT) for line in others),
+        tag("span", f"{state.glyph} {state.word}", style=f"color:{LOUD};{CUT}"),
+        tag("b", f" {name}", style=f"color:{LOUD};font-size:13px;font-weight:600;{CUT}"),
+        *(tag("span", f" {line}", style=CUT) for line in others),
         style=f"{style};font-size:11px;line-height:16px",
         title=hint or None,
     )
@@ -105,10 +105,10 @@ def sparkline(name: str, values: Sequence[float], *, colour: str = BLUE, remark:
         width=width,
         height=height,
         viewBox=f"0 0 {width} {height}",
-        style="vertical-align:bottom;margin:0 6px",
+        style="vertical-align:bottom;margin:0 6px 0 2px",
         aria_hidden="true",
     )
-    return tag("span", tag("span", name, style=QUIET), svg, tag("span", remark, style=QUIET))
+    return tag("span", tag("span", name, style=QUIET), " ", svg, tag("span", remark, style=QUIET))
 
 
 def meter(share: float, *, colour: str = BLUE, width_px: int = 120) -> Html:

@@ -130,7 +130,8 @@ def sheet(label: str, *picture: object, alarms: Sequence[Html] = (), below: obje
 def row(*parts: object, gap_px: int = 18, style: str = "") -> Html:
     """Return the parts beside each other; they go on in the next line where there is no room."""
     base = f"display:flex;flex-wrap:wrap;align-items:baseline;column-gap:{gap_px}px;row-gap:2px;margin:2px 0"
-    return tag("div", *(part for part in parts if part != ""), style=f"{base};{style}" if style else base)
+    apart = [each for part in parts if part != "" for each in (part, " ")]
+    return tag("div", *apart, style=f"{base};{style}" if style else base)
 
 
 def title(*, name: str, where: str, remark: str) -> Html:

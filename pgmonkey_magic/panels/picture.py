@@ -172,7 +172,9 @@ def _waiting(view: View) -> list[str]:
     return [*named, f"… and {len(queue) - NAMED} more"] if len(queue) > NAMED else named
 
 
-def _curves(view: View) -> Html:
+def _curves(view: View) -> Html | str:
+    if not view.window_s:  # one look is no curve
+        return ""
     top = float(max(1, view.facts.max_size))
     most_used, most_waiting = _most(view.in_use_curve), _most(view.waiting_curve)
     return row(

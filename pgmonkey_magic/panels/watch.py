@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psycopg.pq import TransactionStatus
@@ -44,7 +45,14 @@ class Watch:
 
     def look(self) -> View:
         """Return the pool as it is now."""
-        facts = self._facts()
+        return self._seen(self._facts())
+
+    def look_once(self) -> View:
+        """Return the pool as it is now, for who will not look again: waits and holds are those of its whole life."""
+        waits_s, holds_s = self.pool.ledger.latest(self.pool.ledger.counts().given_back)
+        return self._seen(replace(self._facts(), waits_s=tuple(waits_s), holds_s=tuple(holds_s)))
+
+    def _seen(self, facts: Facts) -> View:
         self._memory = remembered(self._memory, facts)
         return view(facts, self._memory)
 
@@ -66,9 +74,9 @@ class Watch:
         return [each.pid for each in census(self.pool).connections]
 
     def _facts(self) -> Facts:
-        pool, now = self.pool, time.monotonic()
-        found, ledger, settings = census(pool), pool.ledger, pool.settings
-        counts, held = ledger.counts(), ledger.held()
+        pool, ledger, settings = self.pool, self.pool.ledger, self.pool.settings
+        found, counts, held = census(pool), ledger.counts(), ledger.held()
+        held_s, now = counts.held_s + sum(ticket.seconds() for ticket in held), time.monotonic()
         waits_s, holds_s = self._recent(counts.given_back, now)
         error = pool.connect_error
         return Facts(
@@ -84,7 +92,7 @@ class Watch:
             queue=tuple(_borrow(ticket) for ticket in ledger.waiting()),
             ended=counts.given_back,
             errors=counts.refused,
-            held_s=counts.held_s + sum(ticket.seconds() for ticket in held),
+            held_s=held_s,
             waits_s=waits_s,
             holds_s=holds_s,
             connect_error=" ".join(str(error).split()) if error else "",
@@ -109,7 +117,7 @@ def still(pool: PGAsyncPool | PGPool, name: str) -> Drawn:
     watch = Watch(pool, name)
     try:
         watch.wait_for_server(STILL_S)
-        return drawn(watch.look(), watch.heading(f"as of {time.strftime('%H:%M:%S')}"))
+        return drawn(watch.look_once(), watch.heading(f"as of {time.strftime('%H:%M:%S')}"))
     finally:
         watch.close()
 
