@@ -22,6 +22,8 @@ CHECKOUT = Path(__file__).parents[1] / "notebooks"
 WORKING_COPY = "pgmonkey_notebooks"
 SHIPPED = {".ipynb", ".md", ".png"}
 CELL_TIMEOUT_S = 120
+COULD_NOT_ASK = 2
+"""The exit status of an audit without an answer; 0 is that the pools fit, 1 that the server is too small."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         return arguments.run(arguments)
     except PgMonkeyError as error:
         print("\n".join([f"pgmonkey-magic: {error}", *error.detail]), file=sys.stderr)  # noqa: T201
-        return 1
+        return COULD_NOT_ASK if arguments.run is _audit else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,7 +98,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     config = read_config(arguments.config, resolve_env=arguments.resolve_env)
     try:
         findings = tuning.audit(config, arguments.type, arguments.processes)
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise PgMonkeyError(" ".join(str(error).split())) from error
     for finding in findings:
         print(f"{finding.verdict:<10} {finding.check:<36} {finding.value:<22} {finding.why}")  # noqa: T201

@@ -1,9 +1,13 @@
-"""Parameters: from Python values to what the server is sent. Values are bound, never pasted.
+"""Parameters: from Python values to what the server is sent.
 
-A cell without parameters goes out byte for byte, in one piece. With parameters each statement is sent by itself,
-because the extended protocol takes one at a time: `:name` becomes a numbered parameter of the protocol (in COPY, where
-the server takes none, a literal), `:'name'` a quoted literal (for other such places, as CREATE ROLE … PASSWORD),
-`:"name"` a quoted identifier.
+They go out as values, never as a part of the SQL's text that could be read as SQL. A cell without parameters goes out
+byte for byte, in one piece. With parameters each statement is sent by itself, because the extended protocol takes one
+at a time: `:name` becomes a numbered parameter of the protocol, `:'name'` a quoted literal (for places where the server
+takes no parameter, as CREATE ROLE … PASSWORD), `:"name"` a quoted identifier.
+
+COPY takes no parameters at all. So `:name` is a quoted literal in a COPY that is typed, and in a query whose rows are
+fetched by COPY, there of the type that the server has determined (results/literals.py): pg_stat_activity and the
+server's log can show it.
 """
 
 from __future__ import annotations
@@ -11,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg
 from psycopg import sql as quoting
@@ -28,6 +34,11 @@ if TYPE_CHECKING:
     from pgmonkey_magic.cells.request import Request
 
 Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
+
+TEXT_BITS = 2_000
+"""An int of no more bits has its text in any setting of Python's own limit, which is 640 digits at least."""
+MOST_OFFSET = timedelta(hours=16)
+"""The server reads the text of a smaller offset from UTC only (source: MAX_TZDISP_HOUR in PostgreSQL)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +151,36 @@ def bound(command: Command, conn: Connection) -> Parameters | None:
         return None
     transformer = Transformer(conn)
     try:
-        dumped = transformer.dump_sequence(command.values, [PyFormat.AUTO] * len(command.values))
+        dumped = transformer.dump_sequence(command.values, [_format(value) for value in command.values])
     except psycopg.Error as error:
         for name, value in zip(command.names, command.values, strict=True):
             try:
-                Transformer(conn).dump_sequence([value], [PyFormat.AUTO])
+                Transformer(conn).dump_sequence([value], [_format(value)])
             except psycopg.Error as reason:
                 raise _refused(name, value, reason) from reason
         raise RequestError(f"the parameters cannot be sent: {error}") from error
     return Parameters(tuple(dumped), transformer.types or (), transformer.formats or ())
+
+
+def _format(value: Any) -> PyFormat:
+    """Return TEXT where the text of a value is exact and read alike in every session; else what psycopg prefers.
+
+    Only text becomes a literal, without which a query cannot be fetched by COPY, and psycopg prefers binary for these.
+    """
+    match value:
+        case bool() | float() | UUID():
+            is_exact = True
+        case int():
+            is_exact = value.bit_length() <= TEXT_BITS
+        case timedelta():  # what the sign of a negative one is before depends on the IntervalStyle
+            is_exact = value >= timedelta()
+        case datetime() | time() if value.tzinfo is not None:
+            offset = value.utcoffset()
+            is_exact = offset is not None and abs(offset) < MOST_OFFSET and not offset.microseconds
+        case _:
+            is_exact = isinstance(value, date | time)
+    is_builtin = type(value) in (bool, float, int, UUID, date, datetime, time, timedelta)  # not a subclass
+    return PyFormat.TEXT if is_exact and is_builtin else PyFormat.AUTO
 
 
 def _refused(name: str, value: Any, reason: Exception) -> RequestError:

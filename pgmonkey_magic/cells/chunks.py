@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pgmonkey_magic.cells.progress import Stopped
-from pgmonkey_magic.cells.ways import AsItIs, Exchange, Part, Statement, Way, fetched_by_copy
+from pgmonkey_magic.cells.ways import AsItIs, Exchange, Part, Statement, Way, check_whole, fetched_by_copy
+from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import DEFAULT, Output, Wanted, suits
+from pgmonkey_magic.sql import split
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -65,13 +67,28 @@ class Channel:
 
 @dataclass(frozen=True)
 class InChunks(Way):
-    """The rows of one query go into `channel` in chunks of `rows`."""
+    """The rows of one query go into `channel` in chunks of `rows`, at least 1. Raises RequestError for others."""
 
     rows: int = CHUNK_ROWS
     output: Output = DEFAULT
     channel: Channel = field(default_factory=Channel)
     option: ClassVar[str] = "--as chunks"
     blocks: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_whole("--chunk-rows", self.rows)
+        if self.rows == 0:
+            raise RequestError("--chunk-rows takes at least 1")
+
+    @classmethod
+    def of(cls, sql: str, output: Output, rows: int | None) -> Self:
+        """Return the way for *sql*, in chunks of the usual size where *rows* is None.
+
+        Raises RequestError where it is not one query, too.
+        """
+        if len(split(sql)) != 1:
+            raise RequestError("--as chunks is for one query; run the other statements in a cell of their own")
+        return cls(CHUNK_ROWS if rows is None else rows, output)
 
     def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
         """Fetch; what cannot be copied arrives as a whole and is handed over in pieces."""

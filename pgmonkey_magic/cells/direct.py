@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from pgmonkey_magic.cells.job import Job
     from pgmonkey_magic.cells.result import CommandResult
+    from pgmonkey_magic.cells.session import NamedPool
     from pgmonkey_magic.cells.ways import Way
 
 OUTPUT = {"as_": "kind", "dtypes": "dtypes", "decimals": "decimals"}
-HOW = ("autocommit", "isolation", "max_rows", "parallel", "read_only", "rollback", "timeout_s", "wait_s", *OUTPUT)
+WAY = ("chunk_rows", "max_rows", "parallel")
+HOW = ("autocommit", "isolation", "read_only", "rollback", "timeout_s", "wait_s", *WAY, *OUTPUT)
 
 
 class Direct:
@@ -36,44 +38,60 @@ class Direct:
     session = Session()
 
 
-def run(sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path | None = None, **named: Any) -> Any:
+def run(
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    config: str | Path | None = None,
+    resolve_env: bool = False,
+    **named: Any,
+) -> Any:
     """Run SQL as a cell does, wait for it, and return its value: a DataFrame, a CommandResult, or ResultSets.
 
-    *params* and the keywords that the SQL holds as `:name` are bound values. *config* is the name of an open pool or a
-    YAML file; otherwise the current pool, or the file of the default places. How it runs: `autocommit`, `read_only`,
-    `rollback` (bool), `isolation` (SQL's words), `max_rows` (int), `timeout_s` (of a statement) and `wait_s` (for a
-    connection), both seconds; `parallel` (int), over how many connections one big result may come. What rows come as:
-    `as_` (df, polars, arrow, dicts, scalar), `dtypes` (nullable, numpy, pyarrow) and `decimals` (float, exact);
-    `as_="chunks"` gives an iterator of DataFrames.
+    *params* and the keywords that the SQL holds as `:name` go out as values, never as a part of the SQL's text that
+    could be read as SQL. *config* is the name of an open pool or a YAML file; otherwise the current pool, or the file
+    of the default places. With *resolve_env* the references of a file (`${VAR}`, `from_env`, `from_file`) are resolved;
+    a file whose pool is open with the same content needs it no more.
+
+    How it runs: `autocommit`, `read_only`, `rollback` (bool), `isolation` (SQL's words), `max_rows` (int), `timeout_s`
+    (of a statement) and `wait_s` (for a connection), both seconds; `parallel` (int, at least 2), over how many
+    connections one big result may come. What rows come as: `as_` (df, polars, arrow, dicts, scalar), `dtypes`
+    (nullable, numpy, pyarrow) and `decimals` (float, exact); `as_="chunks"` gives an iterator of DataFrames of
+    `chunk_rows` (int) rows.
 
     Raises SQLError, PoolUnavailable, RequestError and ConfigError as a cell does; KeyboardInterrupt cancels.
     """
-    job = start(sql, params, config=config, **named)
+    job = start(sql, params, config=config, resolve_env=resolve_env, **named)
     if isinstance(way := job.request.way, InChunks):
         return Chunks.begin(job, way.channel)
     return _awaited(job)
 
 
-def upload(
+def upload(  # noqa: PLR0913 - the options of the word upload
     df: Any,
     table: str,
     *,
     mode: str = "fail",
     key: str | Sequence[str] = (),
     config: str | Path | None = None,
+    resolve_env: bool = False,
 ) -> CommandResult:
     """Send a DataFrame into a table by COPY, in one transaction, and return the tag and the number of rows.
 
     *df* is of pandas or polars, or an Arrow table; its index is not sent. *table* is `[schema.]table` by SQL's rules,
     so without double quotes it is in lower case. *mode* is `fail` (the table must not exist), `append`, `replace` (the
     rows of the table, not its definition) or `upsert` by the columns of *key*. A table that is missing is created.
+    *config* and *resolve_env* are those of `run`.
 
     Raises RequestError for what does not fit, and what `run` raises.
     """
     way = Upload.of(df, table, mode, (key,) if isinstance(key, str) else tuple(key))
-    session = Direct.session
-    pool = session.resolve(None if config is None else str(config), None)
-    return _awaited(session.start(Request(sql=way.statement, way=way), pool))
+    pool = _pool(config, resolve_env=resolve_env)
+    return _awaited(Direct.session.start(Request(sql=way.statement, way=way), pool))
+
+
+def _pool(config: str | Path | None, *, resolve_env: bool) -> NamedPool:
+    return Direct.session.resolve(None if config is None else str(config), None, resolve_env=resolve_env)
 
 
 def _awaited(job: Job) -> Any:
@@ -85,7 +103,12 @@ def _awaited(job: Job) -> Any:
 
 
 async def query(
-    sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path | None = None, **named: Any
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    config: str | Path | None = None,
+    resolve_env: bool = False,
+    **named: Any,
 ) -> Any:
     """Do the same as `run` without blocking the event loop; cancelling the task cancels the statement.
 
@@ -93,7 +116,7 @@ async def query(
     """
     if named.get("as_") == "chunks":
         raise RequestError("as_='chunks' is for pgmonkey_magic.run, whose reader waits in a thread")
-    job = await asyncio.to_thread(start, sql, params, config=config, **named)
+    job = await asyncio.to_thread(start, sql, params, config=config, resolve_env=resolve_env, **named)
     try:
         return await job
     except asyncio.CancelledError:
@@ -101,12 +124,17 @@ async def query(
         raise
 
 
-def start(sql: str, params: Mapping[str, Any] | None = None, *, config: str | Path | None = None, **named: Any) -> Job:
+def start(
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    config: str | Path | None = None,
+    resolve_env: bool = False,
+    **named: Any,
+) -> Job:
     """Begin to run SQL in the background and return its Job."""
     request = _request(sql, dict(params or {}), named)
-    session = Direct.session
-    pool = session.resolve(None if config is None else str(config), None)
-    return session.start(request, pool)
+    return Direct.session.start(request, _pool(config, resolve_env=resolve_env))
 
 
 def _request(sql: str, values: dict[str, Any], named: dict[str, Any]) -> Request:
@@ -122,10 +150,14 @@ def _request(sql: str, values: dict[str, Any], named: dict[str, Any]) -> Request
 
 
 def _way(sql: str, named: dict[str, Any]) -> Way:
-    limit, connections = named.pop("max_rows", None), named.pop("parallel", None)
+    rows, limit, connections = (named.pop(name, None) for name in WAY)
     chosen = {field: named.pop(name) for name, field in OUTPUT.items() if name in named}
     if chosen.get("kind") == "chunks":
-        return InChunks(output=Output(**{**chosen, "kind": "df"}))
+        if limit is not None or connections is not None:
+            raise RequestError(f"as_='chunks' and {'parallel' if limit is None else 'max_rows'} exclude each other")
+        return InChunks.of(sql, Output(**{**chosen, "kind": "df"}), rows)
+    if rows is not None:
+        raise RequestError("chunk_rows belongs to as_='chunks'")
     output = Output(**chosen)
     if limit is not None and connections is not None:
         raise RequestError("max_rows and parallel exclude each other")

@@ -20,7 +20,8 @@ from psycopg.errors import LockNotAvailable
 from psycopg.pq import TransactionStatus
 
 from pgmonkey_magic.cells.progress import Stopped
-from pgmonkey_magic.cells.ways import AsItIs, Part, Statement, StatementFailed, Way
+from pgmonkey_magic.cells.ways import AsItIs, Part, Statement, StatementFailed, Way, check_whole
+from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.results import DEFAULT, Output, Pieces, Unsplit, put_together, query, split_query, suits
 from pgmonkey_magic.sql import split
 
@@ -41,7 +42,7 @@ LOOK_S = 0.1
 class Parallel(Way):
     """A query's rows over up to so many `connections`; what cannot be split comes over one, and a note says why.
 
-    `is_alone` tells that the cell holds no other statement.
+    `is_alone` tells that the cell holds no other statement. Raises RequestError for less than two connections.
     """
 
     connections: int
@@ -49,6 +50,11 @@ class Parallel(Way):
     is_alone: bool = True
     option: ClassVar[str] = "--parallel"
     blocks: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_whole(self.option, self.connections)
+        if self.connections < 2:
+            raise RequestError(f"{self.option} takes at least 2 connections, not {self.connections}")
 
     def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
         """Run it. Where it is not split, nothing is left of the attempt."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pgmonkey_magic.cells.job import Job
 from pgmonkey_magic.cells.memory import MemoryGuard
 from pgmonkey_magic.config import CONNECTION_TYPES, Config, parse_config, read_config
-from pgmonkey_magic.errors import RequestError, SQLError
+from pgmonkey_magic.errors import ConfigError, RequestError, SQLError
 from pgmonkey_magic.pools import (
     Keep,
     PGAsyncPool,
@@ -96,19 +97,19 @@ class Session:
         known = f"did you mean {near[0]!r}?" if near else f"open are: {', '.join(self._pools) or 'none'}"
         raise RequestError(f"no pool is open under the name {name!r}; {known}")
 
-    def resolve(self, name_or_path: str | None, connection_type: str | None) -> NamedPool:
+    def resolve(self, name_or_path: str | None, connection_type: str | None, *, resolve_env: bool = False) -> NamedPool:
         """Return the pool for one cell: the named one, the file's, the current one, or the default file's.
 
-        Only the last makes a pool current, because there was none.
+        Only the last makes a pool current, because there was none. With *resolve_env* a file's references are resolved.
         """
+        resolve_env = resolve_env or self.resolve_env
         kind = pooled_type(connection_type) if connection_type else None
         if name_or_path is None:
-            named = self._pools[self._current] if self._current else self._from_default_places(kind)
+            named = self._pools[self._current] if self._current else self._from_default_places(kind, resolve_env)
         elif name_or_path in self._pools:
             named = self._pools[name_or_path]
         elif Path(name_or_path).expanduser().is_file():
-            config = read_config(name_or_path, resolve_env=self.resolve_env)
-            return self._open(config, kind or pooled_type(config.connection_type))
+            return self._of_file(name_or_path, kind, resolve_env)
         else:
             return self.named(name_or_path)
         if kind and named.pool.connection_type != kind:
@@ -170,6 +171,31 @@ class Session:
 
     # -- opening ----------------------------------------------------------------------------------------------
 
+    def _of_file(self, path: str, kind: str | None, resolve_env: bool) -> NamedPool:
+        if (known := self._open_already(path, kind)) is not None:
+            return known
+        config = read_config(path, resolve_env=resolve_env)
+        return self._open(config, kind or pooled_type(config.connection_type))
+
+    def _open_already(self, path: str, kind: str | None) -> NamedPool | None:
+        """Return the pool that was opened from this file with what it holds now; the one of its own type first.
+
+        References are resolved without being asked, only to compare: what they stand for is sent nowhere else.
+        """
+        source = Path(path).expanduser().absolute()
+        of_file = [named for named in self._pools.values() if named.pool.config.source == source]
+        if not of_file:
+            return None
+        with suppress(ConfigError):  # told when it is read as it was asked
+            config = read_config(path, resolve_env=True)
+            own = kind or pooled_type(config.connection_type)
+            of_file.sort(key=lambda named: named.pool.connection_type != own)
+            for named in of_file:
+                type_ = named.pool.connection_type
+                if kind in (None, type_) and find_cached(config, type_) is named.pool:
+                    return named
+        return None
+
     def _connect(
         self, config: Config, name: str | None, connection_type: str | None
     ) -> tuple[NamedPool, ServerIdentity]:
@@ -223,7 +249,7 @@ class Session:
             name = f"{base}-{n}"
         return name
 
-    def _from_default_places(self, kind: str | None) -> NamedPool:
+    def _from_default_places(self, kind: str | None, resolve_env: bool) -> NamedPool:
         places = {
             "%config PgMonkey.default_config": self.default_config,
             "$PGMONKEY_CONFIG": os.environ.get("PGMONKEY_CONFIG", ""),
@@ -235,7 +261,7 @@ class Session:
                 f"no pool is connected; looked at --config, {', '.join(places)}. Type `%pgmonkey connect FILE`, or "
                 "`%pgmonkey demo` for an embedded PostgreSQL with sample data"
             )
-        return self._connect(read_config(path, resolve_env=self.resolve_env), None, kind)[0]
+        return self._connect(read_config(path, resolve_env=resolve_env), None, kind)[0]
 
 
 def pooled_type(connection_type: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
 CURSOR = "pgmonkey_rows"
+MOST_FETCH = 2**31 - 1
+"""The most that FETCH takes, an integer; libpq can count no more rows either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +119,33 @@ class AsItIs(Way):
 
 @dataclass(frozen=True)
 class FirstRows(Way):
-    """At most `limit` rows of each query, which the server then computes no further."""
+    """At most `limit` rows of each query, which the server then computes no further. Raises RequestError for others."""
 
     limit: int
     output: Output = DEFAULT
     option: ClassVar[str] = "--max-rows"
 
+    def __post_init__(self) -> None:
+        check_whole(self.option, self.limit)
+        if self.output.kind == "scalar":
+            raise RequestError(f"--as scalar is for one value; leave out {self.option}")
+
     def run(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
-        """Fetch from a cursor, which needs a transaction; one that is begun for it is committed."""
+        """Fetch by COPY with a LIMIT; what it cannot fetch from a cursor; what has no cursor as it is, to be cut."""
         if not only_reads(command.text):
             whole = yield from AsItIs(self.output).run(exchange, command, parameters)
             return Part(tuple(map(self._cut, whole.statements)), whole.execute_s, whole.fetch_s)
+        if suits(command.text):
+            wanted = Wanted(self.output, self.limit, advance=exchange.progress.advance)
+            fetched = yield from fetched_by_copy(exchange, command, parameters, wanted)
+            if fetched is not None:
+                content = self._first(fetched.frame) if fetched.truncated else fetched.frame
+                return Part((Statement(fetched.tag, fetched.rows, content),), fetched.execute_s, fetched.fetch_s)
+            command = command.opened()
+        return (yield from self._from_cursor(exchange, command, parameters))
+
+    def _from_cursor(self, exchange: Exchange, command: Command, parameters: Parameters | None) -> PQGen[Part]:
+        """Fetch from a cursor, which needs a transaction; one that is begun for it is committed."""
         pgconn = exchange.conn.pgconn
         command, opened_s = yield from opened(exchange, command)
         begins = pgconn.transaction_status == TransactionStatus.IDLE
@@ -135,7 +154,8 @@ class FirstRows(Way):
         try:
             declare = command.after(f"DECLARE {CURSOR} NO SCROLL CURSOR FOR ")
             declared = yield from ask(exchange, declare, parameters)
-            answer = yield from ask(exchange, command.replaced(f"FETCH {self.limit + 1} FROM {CURSOR}"), None)
+            fetching = f"FETCH {min(self.limit + 1, MOST_FETCH)} FROM {CURSOR}"
+            answer = yield from ask(exchange, command.replaced(fetching), None)
             rows = answer.results[0]
             tag = f"SELECT {min(rows.ntuples, self.limit)}"
             found = self._cut(Statement(tag, rows.ntuples, Reader(exchange.conn, rows, self.output).frame))
@@ -153,7 +173,16 @@ class FirstRows(Way):
         read, rows = whole.content, whole.rowcount
         if read is None or rows is None or rows <= self.limit:
             return whole
-        return Statement(whole.tag, self.limit, lambda: read().first(self.limit, f"--max-rows {self.limit:,}"))
+        return Statement(whole.tag, self.limit, self._first(read))
+
+    def _first(self, read: Callable[[], Frame]) -> Callable[[], Frame]:
+        return lambda: read().first(self.limit, f"--max-rows {self.limit:,}")
+
+
+def check_whole(option: str, value: Any) -> None:
+    """Raise RequestError unless *value* is a whole number, 0 or more."""
+    if not isinstance(value, Integral) or int(value) < 0:
+        raise RequestError(f"{option} takes a whole number, not {value!r}")
 
 
 def ask(

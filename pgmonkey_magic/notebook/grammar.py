@@ -24,10 +24,16 @@ from pgmonkey_magic.results import CHOICES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-TOKEN = re.compile(r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>\S+))""")
+TOKEN = re.compile(
+    r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>"""
+    r"""(?:(?:-p|--param)=)?[^\W\d]\w*=(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\S)+|\S+))"""
+)
+"""A word, or what stands in quotes. Quoted parts of a `name=…`, which `-p` takes, stay, and may hold blanks."""
 NAME = re.compile(r"""\s*(?:'(?P<single>[^']*)'|(?P<bare>(?:"[^"]*"|[^\s"'])+|\S+))""")
 """A TOKEN whose double quotes stay, because they are SQL's."""
 INTO = re.compile(r"\s*(?P<name>\S+)\s*<<\s*$")
+INTO_ON_A_LINE = re.compile(r"\s*(?!(?i:select)\b)(?P<name>\w+(?:,\w+)*)\s*<<")
+"""No statement begins so, but for SELECT with a prefix operator `<<` that somebody may have made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +253,7 @@ def parse_line(line: str) -> Query | Command:
     options, rest = _options(line, CELL_OPTIONS, "%pgmonkey")
     if options.has("file") and not rest.strip():
         return Query("", options, _names(options.value("out")))
+    _refuse_into(rest)
     word = _word(rest) or "help"
     if word not in SUBCOMMANDS:
         return Query(rest.strip(BLANKS), options, _names(options.value("out")))
@@ -257,7 +264,15 @@ def parse_line(line: str) -> Query | Command:
         return command
     if not rest.strip() and not command.options.has("file"):
         raise RequestError(f"usage: %pgmonkey {SUBCOMMANDS[word].usage}, or %%pgmonkey with the SQL in the lines below")
+    _refuse_into(rest)
     return Query(rest.strip(BLANKS), command.options, _names(command.options.value("out")), command)
+
+
+def _refuse_into(rest: str) -> None:
+    if match := INTO_ON_A_LINE.match(rest):
+        name = match["name"]
+        where = f"the first line of a cell (%%pgmonkey {name} <<)"
+        raise RequestError(f"`{name} <<` belongs to {where}; on a line write -o {name}, or {name} = %pgmonkey …")
 
 
 def parse_cell(line: str, body: str) -> Query:

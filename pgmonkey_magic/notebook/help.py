@@ -40,12 +40,15 @@ EXAMPLES = {
 
 TOPICS = {
     "parameters": """\
-parameters: values of the notebook in SQL, bound by the server and never pasted
+parameters: values of the notebook in SQL, sent as values, never as a part of the SQL's text that could be read as SQL
   :name      a bound value; lists are arrays (= ANY(:ids)), dicts jsonb, None NULL
   :'name'    a quoted literal, where the server takes no bound values
   :"name"    a quoted name of a table or a column; a list is schema and table
   a name is looked up in the function around the line, then in the notebook; -p name=EXPR comes first
-  --dry-run shows what would be sent; a slice without lower bound is written x[: n]""",
+  EXPR is Python, in which only what stands in quotes may hold blanks: -p who="two words", or all of it: -p "n=[1, 2]"
+  --dry-run shows what would be sent; a slice without lower bound is written x[: n]
+  COPY, by which the rows of most queries come, takes no bound values: there a value goes out as a quoted literal of the
+  type that the server has determined, and pg_stat_activity and the server's log can show it""",
     "transactions": """\
 transactions: a cell is one, all of its statements or none
   it commits at its end, and rolls back on an error; --rollback undoes it anyway

@@ -36,7 +36,7 @@ def way_of(options: Options, names: Names, sql: str) -> Way:
     ways: dict[str, Callable[[str], Way]] = {
         "explain": lambda text: _explained(text, commits=options.has("commit")),
         "max-rows": lambda text: FirstRows(whole("--max-rows", text), output),
-        "parallel": lambda text: Parallel(_connections(text), output, is_alone=len(split(sql)) == 1),
+        "parallel": lambda text: Parallel(whole("--parallel", text), output, is_alone=len(split(sql)) == 1),
         "copy-from": lambda text: CopyIn(_source(text, names, sql)),
         "copy-to": lambda text: CopyOut(_target(text, names, sql)),
     }
@@ -56,22 +56,11 @@ def way_of(options: Options, names: Names, sql: str) -> Way:
     return AsItIs(output)
 
 
-def _connections(text: str) -> int:
-    if (connections := whole("--parallel", text)) < 2:
-        raise RequestError(f"--parallel takes at least 2 connections, not {text}")
-    return connections
-
-
 def _in_chunks(options: Options, asked: Mapping[str, str], output: Output, sql: str) -> InChunks:
     if others := [key for key in (*asked, "background") if options.has(key)]:
         raise RequestError(f"--as chunks and --{others[0]} exclude each other")
-    if len(split(sql)) != 1:
-        raise RequestError("--as chunks is for one query; run the other statements in a cell of their own")
-    if (text := options.value("chunk-rows")) is None:
-        return InChunks(output=output)
-    if (rows := whole("--chunk-rows", text)) == 0:
-        raise RequestError("--chunk-rows takes at least 1")
-    return InChunks(rows, output)
+    text = options.value("chunk-rows")
+    return InChunks.of(sql, output, None if text is None else whole("--chunk-rows", text))
 
 
 def _output(options: Options) -> Output:
@@ -79,10 +68,7 @@ def _output(options: Options) -> Output:
     chosen = {field: word for field, option in OPTIONS.items() if (word := options.value(option[2:])) is not None}
     if chosen.get("kind") == "chunks":
         chosen["kind"] = "df"
-    output = Output(**chosen)
-    if output.kind == "scalar" and options.has("max-rows"):
-        raise RequestError("--as scalar is for one value; leave out --max-rows")
-    return output
+    return Output(**chosen)
 
 
 def way_of_export(command: Command, sql: str) -> Export:

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgmonkey_magic.panels.backends import TOO_MANY_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +47,7 @@ def _server(facts: Facts) -> Iterator[Alarm]:
     if server is not None and full:
         reserved = f", {server.reserved} of them reserved" if server.reserved else ""
         yield Alarm(f"the server is full: {server.used}/{server.limit} connections{reserved}")
-    elif server is not None and server.sqlstate == TOO_MANY_CONNECTIONS:
+    elif server is not None and server.refused_as_full:
         yield Alarm(f"the server is full: {server.error}")
     elif server is not None and server.error and not facts.connect_error:
         yield Alarm(f"the server does not answer this panel: {server.error}")

@@ -17,6 +17,8 @@ import psycopg
 
 from pgmonkey_magic.pools import connect_parameters
 from pgmonkey_magic.pools.liveness import ask
+from pgmonkey_magic.pools.unavailable import is_server_full
+from pgmonkey_magic.tuning.audit import CLIENT_BACKEND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -30,19 +32,16 @@ STEP_S, ANSWER_S, CONNECT_S = 1.0, 2.0, 5
 """Between two questions; the most that an answer and that connecting may take."""
 LONGEST_PAUSE_S = 30.0
 """Between attempts to connect to a server that refuses: each may be a line in its log."""
-TOO_MANY_CONNECTIONS = "53300"
 
-_QUESTION = """
+_QUESTION = f"""
 SELECT pid, coalesce(state, ''), coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - state_change), 0),
        coalesce(wait_event_type || ': ' || wait_event, ''), pg_catalog.left(coalesce(query, ''), 200)
-FROM pg_catalog.pg_stat_activity WHERE pid = ANY ('{%s}'::int[]);
+FROM pg_catalog.pg_stat_activity WHERE pid = ANY ('{{%s}}'::int[]);
 SELECT pg_catalog.count(*), pg_catalog.current_setting('max_connections'),
        pg_catalog.current_setting('superuser_reserved_connections')::int
        + coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int
-FROM pg_catalog.pg_stat_activity
-WHERE backend_type = 'client backend' OR (backend_type IS NULL AND usesysid IS NOT NULL)
-"""
-"""Who may not see another role's backend gets NULL as its type."""
+FROM pg_catalog.pg_stat_activity WHERE {CLIENT_BACKEND}
+"""  # noqa: S608 - only constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Backends:
     limit: int = 0
     reserved: int = 0
     error: str = ""
-    sqlstate: str = ""
+    refused_as_full: bool = False
 
 
 class ServerWatch:
@@ -111,7 +110,7 @@ class ServerWatch:
                         self._closed.wait(STEP_S)
             except psycopg.Error as error:
                 words = " ".join(str(error).split())
-                self._note(Backends(time.monotonic(), error=words, sqlstate=error.sqlstate or ""))
+                self._note(Backends(time.monotonic(), error=words, refused_as_full=is_server_full(error)))
             self._closed.wait(pause)
             pause = min(LONGEST_PAUSE_S, pause * 2)
 

@@ -135,7 +135,7 @@ class NamingTheCure:
             return
         without_frames(error)
         if said := cure(self._config, error):
-            raise psycopg.OperationalError(f"{error}\n{said}") from error
+            raise psycopg.OperationalError(f"{str(error).rstrip()}; {said}") from error
 
 
 def cure(config: Config, error: BaseException) -> str | None:

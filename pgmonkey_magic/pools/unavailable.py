@@ -61,7 +61,7 @@ def cure_of_full_server() -> str:
     """Return what to do about it; a program that has no magics is told the command."""
     audit = "%pgmonkey audit" if "pgmonkey_magic.notebook" in sys.modules else "pgmonkey-magic audit FILE"
     return (
-        f"the server has none left: take fewer or smaller pools ({audit} counts them as soon as one connection is "
+        f"the server grants no more: take fewer or smaller pools ({audit} counts them as soon as one connection is "
         "free), or put PgBouncer in between"
     )
 

@@ -17,7 +17,16 @@ import pyarrow as pa
 from psycopg import adapters
 
 from pgmonkey_magic.errors import RequestError
-from pgmonkey_magic.results.columns import BOOLEAN, DATE, FLOATS, INTEGERS, NUMERIC, TIMESTAMP, TIMESTAMPTZ
+from pgmonkey_magic.results.columns import (
+    BOOLEAN,
+    DATE,
+    FLOATS,
+    INTEGERS,
+    NUMERIC,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    declared_decimal,
+)
 from pgmonkey_magic.results.frame import Header
 from pgmonkey_magic.results.oids import TEXTS, TIME
 
@@ -46,8 +55,6 @@ _ODD = {
     TIME: "24:00:00",
 }
 """The values that an Arrow column of the type has not."""
-DIGITS = 76
-"""The most that an Arrow decimal has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,8 @@ class FixedSchema:
 
 def _type(oid: int, modifier: int, zone: tzinfo, output: Output) -> pa.DataType:
     if oid == NUMERIC:
-        return pa.float64() if output.decimals == "float" else _decimal(modifier)
+        decimal = pa.float64() if output.decimals == "float" else declared_decimal(modifier)
+        return TEXT if decimal is None else decimal
     if oid == TIMESTAMPTZ:
         return pa.timestamp("us", tz=str(zone))
     if (element := _element(oid)) is not None:
@@ -142,18 +150,3 @@ def _element(oid: int) -> int | None:
     """Return the type of an array's elements, None where it is none of the arrays that psycopg knows."""
     info = adapters.types.get(oid)
     return info.oid if info is not None and info.array_oid == oid else None
-
-
-def _decimal(modifier: int) -> pa.DataType:
-    """Return the decimal for a numeric(p, s), text where there is none.
-
-    The modifier is 4 more than p and the 11 bits of s, which may be negative or beyond p (source: make_numeric_typmod
-    in PostgreSQL's numeric.c).
-    """
-    if modifier < 4:
-        return TEXT
-    precision, scale = (modifier - 4) >> 16, (((modifier - 4) & 0x7FF) ^ 0x400) - 0x400
-    precision, scale = max(precision - min(scale, 0), scale), max(scale, 0)
-    if precision > DIGITS:
-        return TEXT
-    return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)

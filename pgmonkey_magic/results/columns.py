@@ -35,6 +35,8 @@ _PLAIN_INTERVAL = re.compile(r"(?:(-?\d+) days? ?)?(?:([-+]?)(\d+):(\d\d):(\d\d)
 """IntervalStyle postgres without months and years."""
 TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
 """pandas' `str`."""
+DIGITS = 76
+"""The most that an Arrow decimal has."""
 NAT = np.iinfo(np.int64).min
 """NaT, in the integers of datetime64 and timedelta64."""
 
@@ -150,27 +152,46 @@ def from_values(oid: int, values: Sequence[Any], name: str, notes: list[str], zo
         return Column(list(values))
 
 
-def decimal_type(scale: int, before: int) -> pa.DataType | None:
-    """Return the narrowest Arrow decimal with so many digits after the point and before it; None for too many."""
+def decimal_type(scale: int, before: int, declared: pa.DataType | None = None) -> pa.DataType | None:
+    """Return the Arrow decimal for so many digits after the point and before it; None for too many.
+
+    It is the one that the column was *declared* to be, where they fit into that, else the narrowest.
+    """
+    if declared is not None and scale <= declared.scale and before <= declared.precision - declared.scale:
+        return declared
     precision = max(scale + before, 1)
-    if precision > 76:
+    if precision > DIGITS:
         return None
     return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)
 
 
-def decimals(values: Sequence[Decimal | None], name: str, notes: list[str]) -> Column:
-    """Return numeric values exactly: an Arrow decimal that holds all of them, else objects."""
+def declared_decimal(modifier: int) -> pa.DataType | None:
+    """Return the Arrow decimal of a numeric(p, s) by its type's modifier; None for a bare numeric, or too many digits.
+
+    The modifier is 4 more than p and the 11 bits of s, which may be negative or beyond p (source: make_numeric_typmod
+    in PostgreSQL's numeric.c).
+    """
+    if modifier < 4:
+        return None
+    precision, scale = (modifier - 4) >> 16, (((modifier - 4) & 0x7FF) ^ 0x400) - 0x400
+    return decimal_type(max(scale, 0), max(precision - scale, 0))
+
+
+def decimals(
+    values: Sequence[Decimal | None], name: str, notes: list[str], declared: pa.DataType | None = None
+) -> Column:
+    """Return numeric values exactly: an Arrow decimal that holds all of them (see decimal_type), else objects."""
     scale = before = 0
     for value in values:
         if value is None:
             continue
         _, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int):  # NaN, Infinity
-            scale = 77
+            scale = DIGITS + 1
             break
         scale = max(scale, -exponent)
         before = max(before, len(digits) + exponent if value else 0)
-    kind = decimal_type(scale, before)
+    kind = decimal_type(scale, before, declared)
     if kind is not None:
         return Column(pa.chunked_array([pa.array(values, kind)]))
     notes.append(UNFIT_DECIMAL.format(name))

@@ -1,6 +1,7 @@
 """numeric → Arrow decimals of one width, exactly; `--decimals exact`.
 
-The values are kept as they came until the widest is known.
+The width is the column's where it was declared, as numeric(p, s), so that all parts of a result have the same. The
+values are kept as they came until the widest is known, because NaN has no place in any decimal.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ class Decimals:
 
     shape = Shape(np.dtype("u1"), fixed=False)
 
-    def __init__(self) -> None:
+    def __init__(self, declared: pa.DataType | None = None) -> None:
         self.raw = Bytes()
+        self._declared = declared
 
     def append(self, cells: Cells) -> None:
         """Take a batch."""
@@ -45,15 +47,15 @@ class Decimals:
         """Return the decimals. Raises DecodeError."""
         raws = self.raw.array(pa.large_binary())
         pieces = [raws.slice(start, PIECE) for start in range(0, len(raws), PIECE)]
-        if (kind := _type(pieces)) is not None:
+        if (kind := _type(pieces, self._declared)) is not None:
             with contextlib.suppress(pa.ArrowInvalid):
                 return Column(pa.chunked_array([_cast(piece, kind) for piece in pieces], kind))
         notes.append(UNFIT_DECIMAL.format(name))
         return Column([None if raw is None else as_decimal(raw) for raw in raws.to_pylist()])
 
 
-def _type(pieces: list[pa.Array]) -> pa.DataType | None:
-    """Return the narrowest decimal for all values, None where there is none. Raises DecodeError."""
+def _type(pieces: list[pa.Array], declared: pa.DataType | None) -> pa.DataType | None:
+    """Return the decimal for all values (see columns.decimal_type), None where there is none. Raises DecodeError."""
     scale = before = 0
     for cells in map(_unpicked, pieces):
         head = cells.head
@@ -67,7 +69,7 @@ def _type(pieces: list[pa.Array]) -> pa.DataType | None:
         before = max(before, int(digits.max(initial=0)))
         if digits.min(initial=0) < -4 * EXPONENTS:
             return None
-    return decimal_type(scale, before)
+    return decimal_type(scale, before, declared)
 
 
 def _unpicked(piece: pa.Array) -> Cells:

@@ -13,7 +13,15 @@ from psycopg.pq import Format
 
 from pgmonkey_magic.results.batch import Batch, Layout
 from pgmonkey_magic.results.builders import Booleans, Builder, Numbers
-from pgmonkey_magic.results.columns import BOOLEAN, DATE, INTERVAL, NUMERIC, TIMESTAMP, TIMESTAMPTZ
+from pgmonkey_magic.results.columns import (
+    BOOLEAN,
+    DATE,
+    INTERVAL,
+    NUMERIC,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    declared_decimal,
+)
 from pgmonkey_magic.results.decimals import Decimals
 from pgmonkey_magic.results.frame import Frame, Header, assemble, loading
 from pgmonkey_magic.results.moments import Intervals, Moments, clock_text
@@ -40,12 +48,15 @@ that waits meanwhile."""
 
 
 class Decoder:
-    """The columns of one result."""
+    """The columns of one result; *modifiers* are those of their types, as in a Description, -1 for none."""
 
-    def __init__(self, names: Sequence[str], oids: Sequence[int], session: Session) -> None:
+    def __init__(
+        self, names: Sequence[str], oids: Sequence[int], session: Session, modifiers: Sequence[int] | None = None
+    ) -> None:
         self._header = Header.of(names, oids)
         self._output = session.output
-        self._make = [session.maker(oid) for oid in oids]
+        modifiers = (-1,) * len(oids) if modifiers is None else modifiers
+        self._make = [session.maker(oid, modifier) for oid, modifier in zip(oids, modifiers, strict=True)]
         self.rows = 0
         self.builders = [make() for make in self._make]
         self._layout = Layout([builder.shape for builder in self.builders])
@@ -91,8 +102,10 @@ class Session:
         """Ask a connection; it must be borrowed, and a SET LOCAL of the time zone still in force."""
         return cls(loading(conn, output), conn.info.encoding, conn.info.timezone, output)
 
-    def maker(self, oid: int) -> Callable[[], Builder]:
+    def maker(self, oid: int, modifier: int) -> Callable[[], Builder]:
         """Return what makes the builder of a column of this type."""
+        if oid == NUMERIC and self.output.decimals == "exact":
+            return lambda: Decimals(declared_decimal(modifier))
         if oid in _OWN:
             return lambda: _OWN[oid](self, oid)
         if oid in BINARY and oid not in TEXTS:
@@ -121,7 +134,7 @@ class Session:
 _OWN: dict[int, Callable[[Session, int], Builder]] = {
     **dict.fromkeys(WIRE_NUMBERS, lambda _, oid: Numbers(WIRE_NUMBERS[oid])),
     BOOLEAN: lambda *_: Booleans(),
-    NUMERIC: lambda session, _: Floats() if session.output.decimals == "float" else Decimals(),
+    NUMERIC: lambda *_: Floats(),
     **dict.fromkeys((DATE, TIMESTAMP), lambda _, oid: Moments(oid)),
     TIMESTAMPTZ: lambda session, oid: Moments(oid, session.zone),
     INTERVAL: lambda *_: Intervals(),

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 QUERIES = frozenset({"select", "with", "table"})
 FEW = 200
 """Up to so many rows the ordinary way is about as fast as the question and the COPY."""
+MOST_LIMIT = 2**63 - 1
+"""The most that LIMIT takes, a bigint."""
 CHUNK_BYTES = 64 << 20
 """A chunk holds about that much at most, of however few rows."""
 WRITES = frozenset({"insert", "update", "delete", "merge"})
@@ -182,8 +184,9 @@ def fetch(
     # Here, not above: loading the extension must not wait for pandas and Arrow.
     from pgmonkey_magic.results.decoding import Decoder, Session  # noqa: PLC0415
 
-    sink = _Sink(Decoder(description.names, description.oids, Session.of(conn, wanted.output)), wanted)
-    one_more = None if wanted.limit is None else wanted.limit + 1
+    session = Session.of(conn, wanted.output)
+    sink = _Sink(Decoder(description.names, description.oids, session, description.modifiers), wanted)
+    one_more = None if wanted.limit is None else min(wanted.limit + 1, MOST_LIMIT)
     copy, before = copy_statement(source.text.encode(conn.info.encoding), description, one_more)
     try:
         with notices_of(conn.pgconn, description.notices):

@@ -103,9 +103,10 @@ class Reader:
         notes = list(header.notes)
         found: list[Column] = []
         loaded = self._columns(notes, header.names)
-        for name, oid, values in zip(header.names, header.oids, loaded, strict=True):
+        for i, (name, oid, values) in enumerate(zip(header.names, header.oids, loaded, strict=True)):
             if oid == columns.NUMERIC and self._output.decimals == "exact":
-                found.append(columns.decimals(values, name, notes))
+                declared = columns.declared_decimal(self._result.fmod(i))
+                found.append(columns.decimals(values, name, notes, declared))
             else:
                 found.append(columns.from_values(oid, values, name, notes, self._zone))
         return assemble(header, found, notes, self._result.ntuples, self._output)

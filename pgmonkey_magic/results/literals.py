@@ -1,7 +1,8 @@
 """Bound values as literals, for COPY, which takes no parameters.
 
 The server has said of which type each parameter is; the literal is the text that would have been bound, quoted by libpq
-and cast to that type, so it means the same.
+and cast to that type, so it means the same and is never read as SQL. As a part of the statement it may be seen in
+pg_stat_activity and in the server's log.
 """
 
 from __future__ import annotations

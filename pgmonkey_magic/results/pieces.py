@@ -72,7 +72,7 @@ class Pieces:
         from pgmonkey_magic.results.decoding import Decoder  # noqa: PLC0415 - as above
 
         described = self._split.description
-        decoder = Decoder(described.names, described.oids, self._session)
+        decoder = Decoder(described.names, described.oids, self._session, described.modifiers)
         # What the server has to say of the text itself is heard once, with the first part.
         with notices_of(self._conn.pgconn, described.notices if number else ()):
             drained = yield from drain(self._conn.pgconn, self._split.copies[number], _Sink(decoder, self._advance))

@@ -314,6 +314,36 @@ def test_other_dtypes(conn: psycopg.Connection, type_: str, backend: Any) -> Non
     check(conn, type_, TYPES[type_] + ODD.get(type_, []), Output(backend))
 
 
+DECLARED = [
+    ("numeric(10, 2)", ["0", "1.50", "-0.01", "99999999.99"], "decimal128(10, 2)", "decimal128(10, 2)"),
+    ("numeric(38, 20)", ["0.1", "-" + "9" * 15 + ".5"], "decimal128(38, 20)", "decimal128(38, 20)"),
+    ("numeric(5)", ["12345", "0"], "decimal128(5, 0)", "decimal128(5, 0)"),
+    ("numeric(76, 10)", ["9" * 60 + ".0123456789", "-1"], "decimal256(76, 10)", "decimal256(76, 10)"),
+    ("numeric(77, 1)", ["1.5", "-20"], "decimal128(3, 1)", "decimal128(1, 0)"),
+    ("numeric", ["1.5", "-20.125"], "decimal128(5, 3)", "decimal128(1, 0)"),
+]
+"""What a column is declared as, values, what holds them, and what holds none of them; a numeric without digits, or with
+more than Arrow has, is as wide as its values."""
+
+
+@pytest.mark.parametrize(("type_", "values", "dtype", "empty"), DECLARED)
+def test_exact_decimals_are_as_wide_as_the_column(
+    conn: psycopg.Connection, type_: str, values: list[str], dtype: str, empty: str
+) -> None:
+    exact = Output(decimals="exact")
+    check(conn, type_, values, exact)
+    sql = f"SELECT v::{type_} FROM unnest(ARRAY{{}}::numeric[]) AS v"
+    for way in (fast, ordinary):
+        for some, found in ((values, dtype), ([], empty)):
+            frame = way(conn, sql.format(some), exact)
+            assert str(frame.data["v"].dtype) == f"{found}[pyarrow]"
+            assert frame.data["v"].to_list() == [Decimal(value) for value in some]
+            assert frame.notes == ()
+        odd = way(conn, sql.format([*values, "NaN"]), exact)
+        assert odd.data["v"].dtype == object
+        assert "does not fit an Arrow decimal" in odd.notes[0]
+
+
 @pytest.mark.parametrize("backend", ["nullable", "numpy", "pyarrow"])
 @pytest.mark.parametrize("type_", ["numeric", "numeric(12,2)", "numeric[]"])
 def test_exact_decimals(conn: psycopg.Connection, type_: str, backend: Any) -> None:

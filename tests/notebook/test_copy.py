@@ -241,8 +241,8 @@ def test_max_rows_come_by_copy_and_the_server_computes_no_more(
     server.query("CREATE SEQUENCE max_rows_computed")
     try:
         sql = (
-            "SELECT nextval('max_rows_computed') AS n, current_query() LIKE 'COPY (%' AS by_copy, ARRAY[i] AS a, i AS a "
-            "FROM generate_series(2000, 1, -1) i WHERE i < :top"
+            "SELECT nextval('max_rows_computed') AS n, current_query() LIKE 'COPY (%' AS by_copy, "
+            "ARRAY[i] AS a, i AS a FROM generate_series(2000, 1, -1) i WHERE i < :top"
         )
         connected.run("top = 1900")
         for at_most, left in ((1000, True), (3000, False)):

@@ -3,9 +3,13 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from fix_notebook import Shell, run_in_kernel
 from fix_server import Server
 
@@ -13,7 +17,7 @@ import pgmonkey_magic
 from pgmonkey_magic import RequestError, SQLError
 from pgmonkey_magic.cells import Cancelled, Direct, Job
 from pgmonkey_magic.cells.server_progress import ServerProgress
-from pgmonkey_magic.pools import PGAsyncPool, PGPool
+from pgmonkey_magic.pools import PGAsyncPool, PGPool, cached_entries
 
 
 def running(server: Server) -> int:
@@ -187,6 +191,59 @@ def test_run_in_a_script_finds_its_pool_by_file(config_file: str, monkeypatch: p
     with pytest.raises(RequestError, match="no pool is connected"):
         pgmonkey_magic.run("SELECT 5 AS x")
     pgmonkey_magic.PGConnectionManager().clear_cache()
+
+
+@pytest.fixture
+def with_reference(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A YAML file for the test server whose host is `${RUN_HOST}`."""
+    host = yaml.safe_load(config_file.read_text())["connection_settings"]["host"]
+    monkeypatch.setenv("RUN_HOST", host)
+    file = config_file.with_name("references.yaml")
+    file.write_text(config_file.read_text().replace(host, "${RUN_HOST}"))
+    return file
+
+
+@pytest.mark.parametrize("what", ["run", "query", "upload"])
+def test_without_the_magic_references_are_resolved_on_request(
+    shell: Shell, with_reference: Path, table: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: dict[str, Callable[..., Any]] = {
+        "run": lambda **more: pgmonkey_magic.run("SELECT 1 AS x", config=with_reference, **more),
+        "query": lambda **more: asyncio.run(pgmonkey_magic.query("SELECT 1", config=str(with_reference), **more)),
+        "upload": lambda **more: pgmonkey_magic.upload(
+            pd.DataFrame({"n": [1]}), table, mode="append", config=with_reference, **more
+        ),
+    }
+    with pytest.raises(SQLError, match="in Python: resolve_env=True"):
+        calls[what]()
+    calls[what](resolve_env=True)
+    calls[what]()  # its pool is open now
+    assert len(cached_entries()) == 1
+    monkeypatch.setenv("RUN_HOST", "another.invalid")
+    with pytest.raises(SQLError, match="in Python: resolve_env=True"):
+        calls[what]()
+
+
+def test_references_of_the_default_file_are_resolved_on_request(
+    shell: Shell, with_reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGMONKEY_CONFIG", str(with_reference))
+    with pytest.raises(SQLError, match="in Python: resolve_env=True"):
+        pgmonkey_magic.run("SELECT 1 AS x")
+    assert pgmonkey_magic.run("SELECT 1 AS x", resolve_env=True).x.item() == 1
+
+
+@pytest.mark.parametrize("kind", ["pool", "async_pool"])
+def test_run_finds_the_pool_that_the_notebook_has_opened_from_the_file(
+    shell: Shell, with_reference: Path, kind: str
+) -> None:
+    shell.run(f"%pgmonkey connect {with_reference} --as mine -t {kind} --resolve-env")
+    assert pgmonkey_magic.run("SELECT 1 AS x", config=with_reference).attrs["pgmonkey"]["pool"] == "mine"
+    shell.run(f"%pgmonkey -c {with_reference} SELECT 1 AS x")
+    assert len(cached_entries()) == 1
+    with_reference.write_text(with_reference.read_text().replace("max_size: 3", "max_size: 2"))
+    with pytest.raises(SQLError, match="in Python: resolve_env=True"):
+        pgmonkey_magic.run("SELECT 1 AS x", config=with_reference)
 
 
 def test_query_runs_side_by_side_in_one_loop(connected: Shell) -> None:

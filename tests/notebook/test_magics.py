@@ -415,8 +415,8 @@ def test_a_commands_outcome_is_told_once(connected: Shell) -> None:
     assert "CREATE TABLE · " in connected.stdout, "as any value, when it is asked for"
     connected.run("%config PgMonkey.footer = 'off'")
     connected.run("%pgmonkey CREATE TEMP TABLE told_once (n int)")
-    connected.run("%config PgMonkey.footer = 'on'")
     assert "CREATE TABLE · " in connected.stdout
+    connected.run("%config PgMonkey.footer = 'on'")
 
 
 def test_messages_call_a_pool_by_the_notebooks_name(shell: Shell, config_file: Path) -> None:

@@ -10,6 +10,7 @@ import warnings
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -185,8 +186,41 @@ def test_without_the_magic(connected: Shell) -> None:
     with pytest.raises(RequestError, match="takes one of"):
         pgmonkey_magic.run("SELECT 1", as_="frame")
     assert pgmonkey_magic.run("SELECT 1", as_="scalar", parallel=2) == 1
-    with pytest.raises(RequestError, match="exclude each other"):
-        pgmonkey_magic.run("SELECT 1", max_rows=1, parallel=2)
+    chunks = pgmonkey_magic.run("SELECT * FROM generate_series(1, 25)", as_="chunks", chunk_rows=np.int64(10))
+    assert [len(chunk) for chunk in chunks] == [10, 10, 5]
+
+
+@pytest.mark.parametrize(
+    ("how", "options", "words"),
+    [
+        ({"parallel": 1}, "--parallel 1", "--parallel takes at least 2 connections, not 1"),
+        ({"parallel": 0}, "--parallel 0", "--parallel takes at least 2 connections, not 0"),
+        ({"parallel": 2.5}, "--parallel 2.5", "--parallel takes a whole number"),
+        ({"max_rows": -1}, "--max-rows -1", "--max-rows takes a whole number"),
+        ({"as_": "scalar", "max_rows": 3}, "--as scalar --max-rows 3", "leave out --max-rows"),
+        ({"as_": "chunks", "chunk_rows": 0}, "--as chunks --chunk-rows 0", "--chunk-rows takes at least 1"),
+        (
+            {"as_": "chunks", "chunk_rows": "x"},
+            "--as chunks --chunk-rows x",
+            "--chunk-rows takes a whole number, not 'x'",
+        ),
+        ({"chunk_rows": 5}, "--chunk-rows 5", "belongs to"),
+        ({"as_": "chunks", "max_rows": 5}, "--as chunks --max-rows 5", "exclude each other"),
+        ({"as_": "chunks", "parallel": 2}, "--as chunks --parallel 2", "exclude each other"),
+        ({"max_rows": 1, "parallel": 2}, "--max-rows 1 --parallel 2", "exclude each other"),
+    ],
+)
+def test_run_refuses_what_the_magic_refuses(connected: Shell, how: dict[str, Any], options: str, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        pgmonkey_magic.run("SELECT 1", **how)
+    with pytest.raises(RequestError, match=words):
+        connected.run(f"%pgmonkey {options} SELECT 1")
+
+
+def test_run_takes_one_query_in_chunks(connected: Shell) -> None:
+    with pytest.raises(RequestError, match="is for one query"):
+        pgmonkey_magic.run("SELECT 1; SELECT 2", as_="chunks")
+    assert in_use(connected) == 0
 
 
 # -- chunks ---------------------------------------------------------------------------------------------------
@@ -204,6 +238,19 @@ def test_chunks_are_the_result_in_order(connected: Shell) -> None:
     assert parts[1].index[0] == 0
     assert chunks.rows == 10_000
     until(lambda: in_use(connected) == 0)
+
+
+def test_chunks_of_declared_decimals_have_one_type(connected: Shell) -> None:
+    """A file of several row groups, say, takes only one schema."""
+    sql = "SELECT (g / 100.0)::numeric(10, 2) AS v, g / 100.0 AS w FROM generate_series(1, {}) g"
+    for last in (2000, 0):
+        chunks = list(connected.run(f"%pgmonkey --as chunks --chunk-rows 500 --decimals exact {sql.format(last)}"))
+        assert [str(chunk["v"].dtype) for chunk in chunks] == ["decimal128(10, 2)[pyarrow]"] * max(last // 500, 1)
+    frame = connected.run(f"%pgmonkey --decimals exact {sql.format(2000)}")
+    assert frame["v"].to_list() == [Decimal(g) / 100 for g in range(1, 2001)]
+    table = connected.run(f"%pgmonkey --as arrow --decimals exact {sql.format(2000)}")
+    assert table.schema.field("v").type == pa.decimal128(10, 2)
+    assert table.schema.field("w").type == pa.decimal128(22, 20), "as wide as its values, which the type does not say"
 
 
 def test_nothing_is_one_empty_chunk(connected: Shell) -> None:

@@ -1,4 +1,4 @@
-"""Parameters in cells: what each Python value means, that none is ever pasted; the options of the transaction."""
+"""Parameters in cells: what each Python value means, that none is read as SQL; the options of the transaction."""
 
 from __future__ import annotations
 
@@ -215,6 +215,24 @@ def test_parameters_by_options(connected: Shell) -> None:
     assert connected.run("%pgmonkey -p n=n+1 SELECT :n::int AS n")["n"].to_list() == [2]
     assert connected.run('%pgmonkey -p "n=[1, 2]" -p m=4 SELECT :n AS n, :m::int AS m')["m"].to_list() == [4]
     assert connected.run("%pgmonkey --params more -p n=9 SELECT :a AS a, :n::int AS n")["n"].to_list() == [9]
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ('-p who="two words"', "two words"),
+        ("-p who='two words'", "two words"),
+        ("""-p "who='two words'\"""", "two words"),
+        ("""-p who="'two words'\"""", "'two words'"),
+        ('--param=who="a \\"b\\" c"', 'a "b" c'),
+        ("""-p who="it's "+'so'""", "it's so"),
+    ],
+)
+def test_a_parameters_text_may_hold_blanks(connected: Shell, typed: str, value: str) -> None:
+    """What stands behind the = is Python, quotes included; but for quotes around it all."""
+    assert connected.run(f"%pgmonkey {typed} SELECT :who AS who, 'a  \"b' AS x").iloc[0].to_list() == [value, 'a  "b']
+    assert connected.run(f"%%pgmonkey {typed} df <<\nSELECT :who AS who") is None
+    assert connected["df"]["who"].to_list() == [value]
 
 
 def test_names_and_literals_where_no_values_are_taken(connected: Shell, server: Server, table: str) -> None:

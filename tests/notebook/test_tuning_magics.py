@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
+from fix_notebook import write_config
 from fix_pools import until
 
 from pgmonkey_magic import ConfigError, RequestError
 from pgmonkey_magic.cli import main
 from pgmonkey_magic.config import read_config
+from pgmonkey_magic.demo.cluster import Cluster
 from pgmonkey_magic.pools import get_cached
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fix_notebook import Shell
     from fix_server import Server
 
@@ -100,9 +104,45 @@ def test_audit_compares_with_the_server(connected: Shell) -> None:
     assert table["verdict"]["connections"] == "too small"
 
 
+def test_audit_takes_the_pool_as_it_has_been_tuned(connected: Shell, config_file: Path) -> None:
+    connected.run("%pgmonkey tune max_size=20")
+    table = connected.run("%pgmonkey audit --processes 2").set_index("check")
+    assert table["value"]["connections"].startswith("2 × 20 = 40 of ")
+    connected.run("%pgmonkey tune --undo")
+    table = connected.run("%pgmonkey audit").set_index("check")
+    assert table["value"]["connections"].startswith("1 × 3 = 3 of ")
+    assert "max_size: 3" in config_file.read_text()
+
+
+def test_a_refusal_names_the_limit(connected: Shell) -> None:
+    error = connected.error("%pgmonkey tune max_size=5000")
+    assert re.search(r"free for pool test \(max_connections \d+ − \d+ reserved − \d+ used by others\); see", str(error))
+
+
+def test_connecting_to_a_full_server_names_the_cure(shell: Shell) -> None:
+    with Cluster(settings={"max_connections": 2, "superuser_reserved_connections": 0}) as own, ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(psycopg.connect(own.conninfo))
+        write_config(Path("full.yaml"), {"connection_settings": {"host": str(own.socket_dir), "user": "postgres"}})
+        for kind in ("pool", "async_pool"):
+            said = str(shell.error(f"%pgmonkey connect full.yaml -t {kind}"))
+            assert "sorry, too many clients already" in said
+            assert "fewer or smaller pools (%pgmonkey audit counts them" in said
+            assert "PgBouncer" in said
+
+
 def test_audit_on_the_command_line(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", str(config_file)]) == 0
     assert capsys.readouterr().out.startswith("OK         connections")
     assert main(["audit", str(config_file), "--processes", "1000"]) == 1
-    assert main(["audit", "nowhere.yaml"]) == 1
+
+
+def test_an_audit_that_could_not_ask_has_a_status_of_its_own(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", "nowhere.yaml"]) == 2
     assert "does not exist" in capsys.readouterr().err
+    down = write_config(tmp_path / "down.yaml", server.config(host="127.0.0.1", port=1))
+    assert main(["audit", str(down)]) == 2
+    assert "refused" in capsys.readouterr().err
+    assert main(["config", "check", str(down)]) == 1

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from pgmonkey_magic.results import columns
@@ -118,3 +119,23 @@ def test_a_real_is_rounded_once() -> None:
 def test_an_interval_with_a_plus_sign_is_a_timedelta() -> None:
     series, notes = build(1186, ["-1 days +02:03:00"])
     assert (series[0], notes) == (pd.Timedelta(days=-1, hours=2, minutes=3), [])
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale", "arrow"),
+    [
+        (10, 2, pa.decimal128(10, 2)),
+        (5, 0, pa.decimal128(5, 0)),
+        (3, -2, pa.decimal128(5, 0)),
+        (3, 5, pa.decimal128(5, 5)),
+        (39, 1, pa.decimal256(39, 1)),
+        (76, 76, pa.decimal256(76, 76)),
+        (77, 0, None),
+        (2, -75, None),
+        (1000, 1000, None),
+    ],
+)
+def test_a_declared_numeric_is_a_decimal_of_its_digits(precision: int, scale: int, arrow: pa.DataType | None) -> None:
+    modifier = ((precision << 16) | (scale & 0x7FF)) + 4  # make_numeric_typmod in PostgreSQL's numeric.c
+    assert columns.declared_decimal(modifier) == arrow
+    assert columns.declared_decimal(-1) is None

@@ -1,5 +1,7 @@
 """The parsing rule of interface: options from the left, subcommand or SQL, and SQL untouched."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,46 @@ def test_sql_of_a_line_is_verbatim(sql: str) -> None:
 def test_sql_of_a_cell_is_verbatim(sql: str) -> None:
     body = f"\n  -- a leading comment\n{sql}\n\n"
     assert parse_cell("df <<", body).sql == body
+
+
+SPACED = [
+    """who="two words\"""",
+    """who='two words'""",
+    """who="'two words'\"""",
+    r"""who="a \"b\" c" """.strip(),
+    """d={'a':"x y"}["a"]""",
+    """f=f"{1 + 1} it's\"""",
+    """t='''a "b" c'''""",
+    "n=n+1",
+    "n=it's",
+    'n="open',
+]
+
+
+@pytest.mark.parametrize("sql", [*VALID_SQL, "select << 3", "SELECT<<3", "-- x << y", "(a << b)", "TABLE x"])
+@pytest.mark.parametrize("text", SPACED)
+@pytest.mark.parametrize("option", ["-p ", "--param ", "-p=", "--param="])
+def test_a_parameter_may_hold_blanks_in_quotes_and_what_follows_is_verbatim(text: str, option: str, sql: str) -> None:
+    quote = text.count("'") % 2 or text.count('"') % 2
+    if sql.startswith("--") or (quote and {"'", '"'} & {*sql}):
+        return  # the end of options; a quote that ends in the SQL
+    query = parse_line(f"-q {option}{text} {sql}")
+    assert isinstance(query, Query)
+    assert query.options.values("param") == [text]
+    assert query.sql == sql
+    assert parse_cell(f"{option}{text} df <<", sql).options.values("param") == [text]
+
+
+@given(st.lists(st.text(alphabet="ab =\"'\\-<,é", max_size=9), max_size=5), st.sampled_from(VALID_SQL))
+def test_options_other_than_parameters_read_quotes_as_ever(words: list[str], sql: str) -> None:
+    """A path with an apostrophe takes nothing of the SQL."""
+    given = [word for word in ("".join(each.split()) for each in words) if word[:1] not in ("", '"', "'", "-")]
+    given = [word for word in given if not re.match(r"[^\W\d]\w*=", word)]
+    for word in given:
+        for option in ("--config ", "--config="):
+            query = parse_line(f"{option}{word} {sql}")
+            assert isinstance(query, Query)
+            assert (query.options.value("config"), query.sql) == (word, sql)
 
 
 @given(st.text().filter(lambda text: text.strip()))
@@ -81,6 +123,11 @@ def test_a_cell_binds_its_result(line: str) -> None:
         ("connect a b", "usage: %pgmonkey connect PATH"),
         ("connect --az a", "no option --az; did you mean --as?"),
         ("-q pools", "options come after the word"),
+        ("df << SELECT 1", "`df <<` belongs to the first line of a cell"),
+        ("-b job<<SELECT 1", "on a line write -o job, or job = %pgmonkey"),
+        ("a,b << SELECT 1; SELECT 2", "on a line write -o a,b, or a,b = %pgmonkey"),
+        ("export x.csv df << SELECT 1", "on a line write -o df"),
+        ("pools << SELECT 1", "`pools <<` belongs"),
     ],
 )
 def test_a_wrong_line_says_what_is_wrong(line: str, message: str) -> None:

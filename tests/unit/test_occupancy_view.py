@@ -243,7 +243,7 @@ def test_a_full_server_and_one_that_is_down() -> None:
     full = Backends(100.0, used=57, limit=60, reserved=3)
     assert alarms(replace(EMPTY, server=full)) == "! the server is full: 57/60 connections, 3 of them reserved"
     assert alarms(replace(EMPTY, server=replace(full, used=56))) == ""
-    refused = Backends(100.0, error="FATAL: sorry, too many clients already", sqlstate="53300")
+    refused = Backends(100.0, error="FATAL: sorry, too many clients already", refused_as_full=True)
     assert "the server is full: FATAL" in alarms(replace(EMPTY, server=refused))
     down = replace(EMPTY, connect_error="connection refused", opening=2, pausing=2, server=Backends(100.0, error="no"))
     assert alarms(down) == "! the pool cannot connect: connection refused"

@@ -68,11 +68,4 @@ def _asked(pool: PGPool | PGAsyncPool) -> Room:
 
 def room_of(server: Budget) -> Room:
     """Return the server's room with its account: the limit that binds, and what others have of it."""
-    limits = server.limits
-    total = server.free + limits["others"]
-    others = f"{limits['others']} used by others"
-    for name in ("role_limit", "database_limit"):
-        if limits[name] == total:
-            return Room(server.free, f"{name.replace('_', ' ')} {total} − {others}")
-    reserved = f"{limits['reserved']} reserved"
-    return Room(server.free, f"max_connections {limits['max_connections']} − {reserved} − {others}")
+    return Room(server.free, server.bound.account)
