@@ -62,6 +62,11 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_ROOMS.get(name, 'errors')}"), name)
 
 
+def __dir__() -> list[str]:
+    """Return the public names too that are not loaded yet, for completion."""
+    return sorted({*globals(), *__all__})
+
+
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """`%load_ext pgmonkey_magic`."""
     import_module(f"{__name__}.notebook.extension").load(shell)

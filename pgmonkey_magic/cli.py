@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,17 @@ COULD_NOT_ASK = 2
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the return value is the exit status."""
     arguments = _parser().parse_args(argv)
-    try:
-        return arguments.run(arguments)
-    except PgMonkeyError as error:
-        print("\n".join([f"pgmonkey-magic: {error}", *error.detail]), file=sys.stderr)  # noqa: T201
-        return COULD_NOT_ASK if arguments.run is _audit else 1
+    with warnings.catch_warnings():
+        warnings.showwarning = _say_warning
+        try:
+            return arguments.run(arguments)
+        except PgMonkeyError as error:
+            print("\n".join([f"pgmonkey-magic: {error}", *error.detail]), file=sys.stderr)  # noqa: T201
+            return COULD_NOT_ASK if arguments.run is _audit else 1
+
+
+def _say_warning(message: Warning | str, *_where: object) -> None:
+    print(f"pgmonkey-magic: warning: {message}", file=sys.stderr)  # noqa: T201 - no line of Python's to a person
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     audit = commands.add_parser("audit", help="pool sizes of a YAML file against the limits of its server")
     _add_file(audit)
-    audit.add_argument("--processes", type=int, default=1, help="how many processes will each have one (default 1)")
+    audit.add_argument(
+        "--processes", type=_processes, default=1, help="how many processes will each have one (default 1)"
+    )
     audit.set_defaults(run=_audit)
     config = commands.add_parser("config", help="make a YAML file, or prove that one works")
     ways = config.add_subparsers(required=True, metavar="COMMAND")
@@ -57,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_file(check)
     check.set_defaults(run=_check_config)
     return parser
+
+
+def _processes(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1, not {text!r}")
+    return int(text)
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +85,10 @@ def _create(arguments: argparse.Namespace) -> int:
 
     path = arguments.config
     create_config(path)
-    print(f"{path} is written; set host, user and dbname in it, then: pgmonkey-magic config check {path}")  # noqa: T201
+    print(  # noqa: T201
+        f"{path} is written; set host, user and dbname in it, then: pgmonkey-magic config check {path}\n"
+        "(with --resolve-env if it takes something from the environment or from another file)"
+    )
     return 0
 
 
@@ -100,8 +118,8 @@ def _audit(arguments: argparse.Namespace) -> int:
         findings = tuning.audit(config, arguments.type, arguments.processes)
     except psycopg.Error as error:
         raise PgMonkeyError(" ".join(str(error).split())) from error
-    for finding in findings:
-        print(f"{finding.verdict:<10} {finding.check:<36} {finding.value:<22} {finding.why}")  # noqa: T201
+    rows = [f"{finding.verdict:<10} {finding.check:<36} {finding.value:<22} {finding.why}" for finding in findings]
+    print("\n".join(rows))  # noqa: T201 - at once, for a reader that takes the first line and goes
     return int(any(finding.verdict == tuning.TOO_SMALL for finding in findings))
 
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from pgmonkey_magic.config.redaction import is_reference
+from pgmonkey_magic.config.redaction import REFERENCES, is_reference
 from pgmonkey_magic.config.yaml_text import NAME
 from pgmonkey_magic.errors import ConfigError
 
@@ -118,6 +118,9 @@ def _check_shape(path: str, value: object) -> None:
     if value is None or isinstance(value, str | int | float | os.PathLike):
         return
     quotes = "" if isinstance(value, Mapping | list | tuple | set) else "; if it is text, put it in quotes"
+    if isinstance(value, Mapping) and len(value) == 1:
+        near = get_close_matches(str(next(iter(value))), REFERENCES, n=1)
+        quotes = f"; did you mean {near[0]!r}?" if near else ""
     raise ConfigError(f"{path!r} must be one value (text, a number, true or false), not {kind_of(value)}{quotes}")
 
 

@@ -10,6 +10,8 @@ KEY_FILES = frozenset({"sslkey", "sslcert", "sslrootcert"})
 """Paths, hence no secrets, but masked and without default values, as in pgmonkey."""
 SECRET_NAMES = frozenset({"scram_client_key", "scram_server_key"})
 SECRET_WORDS = ("password", "token", "secret", "credential")
+REFERENCES = ("from_env", "from_file")
+"""The keys of a mapping that stands for a value."""
 
 
 def is_secret(key: object) -> bool:
@@ -34,7 +36,7 @@ def redact_config(config: Any) -> Any:
 
 def is_reference(value: object) -> bool:
     """Tell whether *value* is `{from_env: …}` or `{from_file: …}`."""
-    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("from_env", "from_file")
+    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in REFERENCES
 
 
 def _redacted(value: Any) -> Any:

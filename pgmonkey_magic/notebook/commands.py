@@ -156,8 +156,8 @@ class Commands:
         return self._named(names[0] if names else None), {key: value for key, equals, value in pairs if equals}
 
     def _refuse_beyond_budget(self, named: NamedPool, max_size: int) -> None:
-        if max_size <= named.pool.settings.max_size:
-            return
+        if max_size <= named.pool.settings.max_size or named.pool.config.pgbouncer:
+            return  # behind PgBouncer the server's limits are not ours
         from pgmonkey_magic.tuning import budget  # noqa: PLC0415
 
         server = budget(named.pool.config, named.pool.connection_type)
@@ -217,7 +217,7 @@ class Commands:
     def _named(self, name: str | None) -> NamedPool:
         named = self._session.named(name) if name else self._session.current
         if named is None:
-            raise RequestError("there is no current pool; name one, or see %pgmonkey pools")
+            raise RequestError("there is no current pool; %pgmonkey connect FILE or %pgmonkey demo opens one")
         return named
 
     def _jobs(self, _command: Command) -> pd.DataFrame:

@@ -77,9 +77,11 @@ def exhausted(pool: Describable, timeout_s: float, cause: BaseException | None) 
         lines.append(f"  the last attempt to open one more failed: {one_line(cause)}")
         if is_server_full(cause):
             cure = cure_of_full_server()
+    # One that has come back since went to somebody who had waited for longer, or is on its way.
+    since = "" if now.in_use >= now.max_size else "by now "
     return PoolUnavailable(
-        f"no connection of pool {pool.name} came free within {timeout_s:g} s: {now.in_use} of {now.max_size} are in "
-        f"use and {now.waiting} more wait; {cure}",
+        f"no connection of pool {pool.name} came free within {timeout_s:g} s: "
+        f"{since}{now.in_use} of {now.max_size} are in use and {now.waiting} more wait; {cure}",
         detail=tuple(lines),
     )
 

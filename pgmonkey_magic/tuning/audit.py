@@ -36,12 +36,13 @@ the first max_connections slots. Before, those of other roles count, and the ser
 """
 
 _LIMITS = f"""
-WITH others AS (
-    SELECT usename = session_user AS of_role, datname = pg_catalog.current_database() AS in_database
+WITH clients AS (
+    SELECT usename = session_user AS of_role, datname = pg_catalog.current_database() AS in_database,
+           coalesce(usename = session_user AND datname = pg_catalog.current_database()
+                    AND application_name = pg_catalog.current_setting('application_name'), false) AS our_own
     FROM pg_catalog.pg_stat_activity
-    WHERE pid <> pg_catalog.pg_backend_pid() AND {CLIENT_BACKEND} AND NOT (
-          usename = session_user AND datname = pg_catalog.current_database()
-          AND application_name = pg_catalog.current_setting('application_name')))
+    WHERE pid <> pg_catalog.pg_backend_pid() AND {CLIENT_BACKEND}),
+others AS (SELECT * FROM clients WHERE NOT our_own)
 SELECT pg_catalog.current_setting('max_connections')::int AS max_connections,
        pg_catalog.current_setting('superuser_reserved_connections')::int
        + coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int AS reserved,
@@ -49,6 +50,8 @@ SELECT pg_catalog.current_setting('max_connections')::int AS max_connections,
        (SELECT datconnlimit FROM pg_catalog.pg_database
         WHERE datname = pg_catalog.current_database()) AS database_limit,
        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user) AS superuser,
+       (SELECT pg_catalog.count(*) FROM clients WHERE our_own) AS ours,
+       pg_catalog.current_setting('application_name') AS application_name,
        (SELECT pg_catalog.count(*) FROM others) AS others,
        (SELECT pg_catalog.count(*) FROM others WHERE of_role) AS others_of_role,
        (SELECT pg_catalog.count(*) FROM others WHERE in_database) AS others_in_database,
@@ -125,8 +128,9 @@ def budget(config: Config, connection_type: str) -> Budget:
 def audit(config: Config, connection_type: str, processes: int = 1) -> list[Finding]:
     """Compare *processes* pools of this configuration with what the server has. Raises as `budget` does."""
     server = budget(config, connection_type)
+    room = _room_at_pgbouncer if config.pgbouncer else _room
     return [
-        _room(config.pool_settings_for(connection_type).max_size, processes, server),
+        room(config.pool_settings_for(connection_type).max_size, processes, server),
         _limit("role", server),
         _limit("database", server),
         _encryption(server),
@@ -143,12 +147,20 @@ def audit(config: Config, connection_type: str, processes: int = 1) -> list[Find
 
 def _room(max_size: int, processes: int, server: Budget) -> Finding:
     wanted, account = max_size * processes, server.bound.account
+    if ours := server.limits["ours"]:
+        account += f"; {ours} open now as {server.limits['application_name']!r} count as ours"
     value = f"{processes} × {max_size} = {wanted} of {server.free}"
     if wanted > server.free:
         return Finding("connections", value, TOO_SMALL, f"{account}: lower max_size, or put PgBouncer in between")
     if wanted > NEARLY_FULL * server.free:
         return Finding("connections", value, REVIEW, f"{account}: little is left for anybody else")
     return Finding("connections", value, OK, account)
+
+
+def _room_at_pgbouncer(max_size: int, processes: int, _server: Budget) -> Finding:
+    value = f"{processes} × {max_size} = {processes * max_size}"
+    why = "behind PgBouncer: its max_client_conn must allow so many, and its default_pool_size is what the server sees"
+    return Finding("connections", value, REVIEW, why)
 
 
 def _limit(whose: str, server: Budget) -> Finding:

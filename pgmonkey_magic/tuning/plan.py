@@ -45,7 +45,7 @@ def plan(before: PoolSettings, wanted: Mapping[str, object], section: str, now: 
 
 def _effect(name: str, before: PoolSettings, after: PoolSettings, now: Occupancy) -> str:
     if name == "max_size":
-        return _max_size(after, now)
+        return _max_size(before, after, now)
     if name == "min_size":
         missing = max(0, min(after.min_size, after.max_size) - now.size)
         if after.min_size > before.min_size:
@@ -62,7 +62,7 @@ def _effect(name: str, before: PoolSettings, after: PoolSettings, now: Occupancy
     }[name]
 
 
-def _max_size(after: PoolSettings, now: Occupancy) -> str:
+def _max_size(before: PoolSettings, after: PoolSettings, now: Occupancy) -> str:
     surplus = max(0, now.size - after.max_size)
     if surplus:
         idle = min(surplus, now.idle)
@@ -71,4 +71,6 @@ def _max_size(after: PoolSettings, now: Occupancy) -> str:
         return f"closes {', '.join(parts)}"
     if now.waiting:
         return f"now: opens up to {min(now.waiting, after.max_size - now.size)} for the {now.waiting} that wait"
+    if after.max_size < before.max_size:
+        return "now; no connection has to close"
     return "now; connections are opened when they are needed"

@@ -166,6 +166,15 @@ def test_the_pools_own_connections_are_not_those_of_others(small: Cluster, kind:
     until(lambda: pool.occupancy.idle == 4)
     limits = budget(small, kind).limits
     assert [limits[f"others{whose}"] for whose in ("", "_of_role", "_in_database")] == [0, 0, 0]
+    room = tuning.audit(parse_config(config_of(small)), kind.connection_type)[0]
+    assert f"4 open now as {LABEL!r} count as ours" in room.why, "another service of that name would count so, too"
+
+
+def test_behind_pgbouncer_the_servers_limit_is_not_ours(small: Cluster, kind: Kind) -> None:
+    config = parse_config(config_of(small) | {"pgbouncer": True})
+    room = tuning.audit(config, kind.connection_type, processes=50)[0]
+    assert (room.verdict, room.value) == ("review", "50 × 20 = 1000")
+    assert "default_pool_size" in room.why
 
 
 def test_the_same_name_of_another_role_or_database_is_not_ours(small: Cluster, kind: Kind) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def test_check_says_who_answered(
     for key, value in {"host": "${CHECK_HOST}", "port": settings["port"], "user": settings["user"]}.items():
         text = re.sub(rf"^  {key}: .*$", f"  {key}: {value}", text, flags=re.MULTILINE)
     if "password" in settings:  # of a server of one's own
-        text = text.replace("  application_name:", f"  password: {settings['password']}\n  application_name:")
+        text = text.replace("  dbname:", f"  password: {settings['password']}\n  dbname:")
     path.write_text(text)
     monkeypatch.setenv("CHECK_HOST", settings["host"])
     capsys.readouterr()
@@ -67,6 +68,26 @@ def test_check_says_who_answered(
     said = capsys.readouterr().out
     assert re.search(rf"connected to postgres as {settings['user']}, PostgreSQL \d+", said)
     assert f"{kind}: min_size 2, max_size 10, timeout 30 s" in said
+
+
+def test_a_readable_password_is_warned_of_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "open.yaml"
+    path.write_text("connection_settings:\n  host: 127.0.0.1\n  port: 1\n  dbname: x\n  password: geheim\n")
+    path.chmod(0o644)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        main(["config", "check", str(path)])
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("pgmonkey-magic: warning: ")
+    assert said[0].endswith(f"run: chmod 600 {path}")
+    assert "geheim" not in " ".join(said)
+
+
+@pytest.mark.parametrize("processes", ["0", "-1", "x"])
+def test_a_number_of_processes_that_is_none_is_refused(processes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["audit", "any.yaml", f"--processes={processes}"])
+    assert "a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_check_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,6 +83,7 @@ def test_not_a_mapping(data: Any) -> None:
         ({"pool_settings": {"from_env": "X"}}, "'pool_settings' must be a mapping"),
         ({"connection_settings": {"host": ["a", "b"]}}, "'connection_settings.host' must be one value"),
         ({"connection_settings": {"host": {"a": 1}}}, "not a mapping"),
+        ({"connection_settings": {"password": {"from_evn": "X"}}}, "did you mean 'from_env'?"),
         ({"connection_settings": {"user": True}}, "'connection_settings.user' must be text, not true or false"),
         ({"connection_settings": {"port": 70000}}, "'connection_settings.port' must be a number from 1 to 65535"),
         ({"connection_settings": {"port": "abc"}}, "from 1 to 65535"),
