@@ -127,7 +127,7 @@ CELL_OPTIONS = (
     Option(("-n", "--max-rows"), "N", "stop after N rows of each query and say so"),
     Option(("--parallel",), "N", "fetch one big result over up to N idle connections, in one snapshot"),
     Option(("--as",), "|".join(KINDS), "what rows come as; chunks iterates over DataFrames"),
-    Option(("--dtypes",), "|".join(CHOICES["dtypes"]), "dtypes of a DataFrame; numpy is as pandas.read_sql"),
+    Option(("--dtypes",), "|".join(CHOICES["dtypes"]), "dtypes of a DataFrame; numpy is without nullable ones"),
     Option(("--decimals",), "|".join(CHOICES["decimals"]), "numeric as float, or exact"),
     Option(("--chunk-rows",), "N", "rows of a chunk (default 100,000)"),
     Option(

@@ -24,6 +24,7 @@ from pgmonkey_magic.tuning.sizing import (
     erlang_c,
     mean_wait,
     self_deadlock_minimum,
+    smallest_size,
     wait_quantile,
 )
 from pgmonkey_magic.tuning.workload import Reading, Workload, lately, observed
@@ -61,6 +62,7 @@ __all__ = [
     "predict",
     "recommend",
     "self_deadlock_minimum",
+    "smallest_size",
     "troubles",
     "wait_quantile",
     "what_if",

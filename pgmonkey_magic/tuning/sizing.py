@@ -10,6 +10,12 @@ wait for their answer (a script's threads). Erlang C is wrong by multiples for t
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+
+from pgmonkey_magic.errors import RequestError
+
+MOST_CONNECTIONS = 262_143
+"""The largest max_connections that PostgreSQL takes."""
 
 
 def busy_connections(rate: float, hold_s: float) -> float:
@@ -46,7 +52,16 @@ def mean_wait(size: int, rate: float, hold_s: float, hold_cv: float = 1.0) -> fl
 
 
 def wait_quantile(size: int, rate: float, hold_s: float, share: float, hold_cv: float = 1.0) -> float:
-    """Return the wait that all but *share* of an open load's requests stay below, such as 0.05 for the p95."""
+    """Return the wait in seconds that all but *share* of an open load's requests stay below: 0.05 for the p95.
+
+    0.0 where no more than that share waits at all, infinite where the pool is too small. Raises RequestError, a
+    ValueError, for figures that no pool can have.
+    """
+    _refuse_unless_positive(size=size, rate=rate, hold_s=hold_s)
+    if not 0 < share <= 0.5:
+        raise RequestError(
+            f"share must be above 0 and at most 0.5, not {share}; share is what may wait longer: 0.05 for the p95"
+        )
     busy = busy_connections(rate, hold_s)
     if busy >= size:
         return math.inf
@@ -54,6 +69,26 @@ def wait_quantile(size: int, rate: float, hold_s: float, share: float, hold_cv: 
     if waiting <= share:
         return 0.0
     return hold_s / (size - busy) * math.log(waiting / share) * (1 + hold_cv**2) / 2
+
+
+def smallest_size(rate: float, hold_s: float, p95_s: float, hold_cv: float = 1.0) -> int:
+    """Return the smallest size at which the p95 wait of an open load is at most *p95_s*, by Erlang's delay formula.
+
+    *rate* is per second, *hold_s* and *p95_s* are in seconds; a *p95_s* of 0 asks that fewer than 5 of 100 wait at
+    all. Raises RequestError, a ValueError, for figures that no pool can have, and for a load that no server can.
+    """
+    _refuse_unless_positive(rate=rate, hold_s=hold_s)
+    if not 0 <= p95_s < math.inf:
+        raise RequestError(f"p95_s must be a number of seconds from 0 on, not {p95_s}")
+    busy = busy_connections(rate, hold_s)
+    if busy > MOST_CONNECTIONS:
+        raise RequestError(
+            f"the load keeps {busy:,.0f} connections busy, and a PostgreSQL server has {MOST_CONNECTIONS:,} at most: "
+            "give rate per second and hold_s in seconds"
+        )
+    # The wait falls with the size, and at half of these hardly anybody waits.
+    sizes = range(1, 2 * math.ceil(busy) + 10)
+    return sizes[bisect_left(sizes, True, key=lambda size: wait_quantile(size, rate, hold_s, 0.05, hold_cv) <= p95_s)]
 
 
 def closed_load_wait(size: int, workers: int, think_s: float, hold_s: float) -> float:
@@ -78,3 +113,9 @@ def closed_load_wait(size: int, workers: int, think_s: float, hold_s: float) -> 
 def self_deadlock_minimum(threads: int, held_at_once: int) -> int:
     """Return the smallest max_size with which *threads* that nest borrows can never all wait for each other."""
     return threads * (held_at_once - 1) + 1
+
+
+def _refuse_unless_positive(**figures: float) -> None:
+    for name, value in figures.items():
+        if not value > 0:
+            raise RequestError(f"{name} must be greater than 0, not {value}")

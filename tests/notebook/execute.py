@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from fix_course import COURSE, NOTEBOOKS, Run, answer, exercises, question, run
+from fix_course import COURSE, NOTEBOOKS, Run, answer, exercises, question, run, tagged
 
 HEAD = """# The course
 
@@ -30,6 +30,8 @@ def keep(path: Path, done: Run) -> None:
     """Write the notebook with its new outputs, and without what differs from machine to machine."""
     for cell in done.notebook.cells:
         cell.metadata.pop("execution", None)
+    for cell in tagged(done.notebook, "check"):
+        cell.metadata["jupyter"] = {"source_hidden": True}  # what it says to a right answer gives the answer away
     done.notebook.metadata.language_info = {"name": "python"}
     nbformat.write(done.notebook, path)
 

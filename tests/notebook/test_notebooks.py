@@ -70,6 +70,7 @@ def test_what_is_committed_is_a_lesson_with_outputs_and_no_paths(path: Path) -> 
     assert answer(notebook)
     assert "answer" in code[-1].metadata.tags
     assert 2 <= len(exercises(notebook)) <= 3
+    assert all(cell.metadata.jupyter.source_hidden for cell in tagged(notebook, "check")), "it gives the answer away"
     for exercise in exercises(notebook):
         assert re.search(r"= \.\.\.$", exercise.answer, re.MULTILINE), "the learner fills in `...`"
 

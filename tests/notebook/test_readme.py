@@ -45,10 +45,54 @@ def test_the_tour_runs_from_a_clean_kernel(tmp_path: Path) -> None:
     assert re.search(r"10 rows · [\d.]+ ms \(wait", said), "the line that the tour shows"
 
 
+def test_what_stands_under_in_a_program_runs(tmp_path: Path, server: Server) -> None:
+    write_config(tmp_path / "pgmonkey_config.yaml", server.config())
+    blocks = re.findall(r"^```python\n(.*?)^```", section("In a program"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    *_, told = run_in_kernel(*blocks, cwd=tmp_path)
+    assert "'max_size': 20" in shown(told)
+    assert "too little was seen" in shown(told)
+
+
 def test_the_reference_has_every_setting_of_a_pool_and_its_default() -> None:
     reference = section("Configuration reference")
     found = dict(re.findall(r"^\|[^|]*\| `(\w+)` — [^|]*\| ([^|]+?) \|$", reference, re.MULTILINE))
     assert {key: yaml.safe_load(value) for key, value in found.items()} == asdict(PoolSettings())
+
+
+TYPES = {
+    "boolean": "true",
+    "smallint": "1::int2",
+    "integer": "1",
+    "bigint": "1::int8",
+    "real": "1.5::float4",
+    "double precision": "1.5::float8",
+    "numeric": "1.25",
+    "text": "'x'::text",
+    "date": "date '2025-01-02'",
+    "timestamp": "timestamp '2025-01-02 03:04'",
+    "timestamptz": "timestamptz '2025-01-02 03:04Z'",
+    "interval": "interval '1 day'",
+    "uuid": "gen_random_uuid()",
+    "json": "'{}'::json",
+    "arrays": "'{1,2}'::int[]",
+    "inet": "'::1'::inet",
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_the_dtypes_are_those_of_the_table(connected: Shell, name: str) -> None:
+    _, *rows = table(section("The magic").partition("### The types of a DataFrame")[2])
+    (row,) = [row for row in rows if re.search(rf"(^|`){name}(`|$| )", row[0])]
+    for column, option in ((1, "nullable"), (2, "numpy"), (3, "pyarrow")):
+        said = row[column] if re.search("the same|Arrow|…", row[column]) is None else ""
+        for nulls in ("", " UNION ALL SELECT NULL"):
+            frame = connected.run(f"%pgmonkey --dtypes {option} SELECT x FROM (SELECT {TYPES[name]} AS x{nulls}) v")
+            claims = said if not nulls else said.partition("with NULLs")[2] or said
+            if option != "numpy" and claims:
+                assert f"`{frame['x'].dtype}`" in claims, (option, nulls)
+            elif option == "numpy" and nulls and claims:
+                assert f"`{frame['x'].dtype}`" in claims
 
 
 def test_every_trait_is_named() -> None:
@@ -202,6 +246,17 @@ def too_many(shell: Shell, _server: Server) -> BaseException:
     return error
 
 
+def too_many_for_others(shell: Shell, _server: Server) -> BaseException:
+    from pgmonkey_magic.demo.cluster import Cluster
+
+    full = {"max_connections": 4, "superuser_reserved_connections": 3}
+    with Cluster(settings=full) as own, psycopg.connect(own.conninfo, autocommit=True) as conn:
+        conn.execute("CREATE ROLE plain LOGIN")
+        settings = {"host": str(own.socket_dir), "user": "plain", "dbname": "postgres"}
+        write_config(Path("full.yaml"), {"connection_settings": settings})
+        return shell.error("%pgmonkey connect full.yaml")
+
+
 def stale_plan(shell: Shell, server: Server) -> BaseException:
     server.query("CREATE TABLE stale_plan (n int)")
     try:
@@ -241,6 +296,7 @@ PROVOKED: dict[str, Callable[[Shell, Server], BaseException]] = {
     "sorry, too many clients already": too_many,
     "… still holds a ${VAR} reference": failing_file(host="${NOT_RESOLVED}"),
     "environment variable … is not set": not_set,
+    "remaining connection slots are reserved": too_many_for_others,
     "unknown key … did you mean …": failing_file(hots="localhost"),
     "no connection of pool … came free within … s": exhausted,
     "this borrower already holds all … connections": nested,
@@ -259,6 +315,7 @@ PROVOKED: dict[str, Callable[[Shell, Server], BaseException]] = {
 }
 ELSEWHERE = {
     "password authentication failed for user …": "tests/benchmarks/RELIABILITY.md, row F6",
+    "unsupported startup parameter: options": "tests/integration/test_pgbouncer.py",
     "authentication method requirement … failed": "tests/integration/test_pool_lifecycle.py",
 }
 """Those that need a server of another kind, and where they are provoked."""
