@@ -148,8 +148,15 @@ def test_the_feature_table_is_that_of_the_probes() -> None:
     claimed = table(section("Beside other tools"))
     assert claimed[0] == probed[0]
     assert len(claimed) > 20
+    briefly = [[brief(cell) for cell in row] for row in probed]
     for row in claimed:
-        assert row in probed, row[0]
+        assert row in briefly, row[0]
+
+
+def brief(cell: str) -> str:
+    """Return a cell without what stands in brackets and without the text behind an error's name."""
+    cell = re.sub(r" \((?:[^()]|\([^()]*\))*\)", "", cell)
+    return re.sub(r"(\w+(?:Error|Exception)): .*?(?=;|$)", r"\1", cell)
 
 
 @pytest.fixture
