@@ -30,22 +30,26 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Run:
-    """A notebook that ran from a clean kernel; what was run behind it is not part of it."""
+    """A notebook that ran from a clean kernel; what was run before and behind it is not part of it."""
 
     notebook: Any
     seconds: float
     behind: list[Any]
 
 
-def run(path: Path, directory: Path, behind: Sequence[str] = ()) -> Run:
-    """Run the notebook in *directory*, and then the cells *behind* it in the same kernel; any thread may do it."""
-    return asyncio.run(_run(path, directory, behind))
+def run(path: Path, directory: Path, *, before: Sequence[str] = (), behind: Sequence[str] = ()) -> Run:
+    """Run the notebook in *directory*, between other cells of the same kernel; any thread may do it."""
+    return asyncio.run(_run(path, directory, before, behind))
 
 
-async def _run(path: Path, directory: Path, behind: Sequence[str]) -> Run:
+async def _run(path: Path, directory: Path, before: Sequence[str], behind: Sequence[str]) -> Run:
     notebook = nbformat.read(path, as_version=4)
-    own = len(notebook.cells)
-    notebook.cells += [nbformat.v4.new_code_cell(source) for source in behind]
+    first, last = len(before), len(before) + len(notebook.cells)
+    notebook.cells = [
+        *(nbformat.v4.new_code_cell(source) for source in before),
+        *notebook.cells,
+        *(nbformat.v4.new_code_cell(source) for source in behind),
+    ]
     client = NotebookClient(
         notebook,
         timeout=120,
@@ -58,9 +62,9 @@ async def _run(path: Path, directory: Path, behind: Sequence[str]) -> Run:
     async with client.async_setup_kernel():
         for number, cell in enumerate(notebook.cells):
             await client.async_execute_cell(cell, number)
-            if number == own - 1:
+            if number == last - 1:
                 seconds = time.monotonic() - start
-    notebook.cells, rest = notebook.cells[:own], notebook.cells[own:]
+    notebook.cells, rest = notebook.cells[first:last], notebook.cells[last:]
     return Run(notebook, seconds, [cell.outputs for cell in rest])
 
 

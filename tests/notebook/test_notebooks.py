@@ -14,6 +14,10 @@ from pgmonkey_magic.notebook.grammar import CELL_OPTIONS
 
 PATHS = re.compile(r"/(?:home|root|tmp|work|Users|private|var|run)/")
 AT_ONCE = 3
+REMEMBER_SECRETS = """import secrets as _secrets
+_made, _make = [], _secrets.token_urlsafe
+_secrets.token_urlsafe = lambda *size: _made.append(_make(*size)) or _made[-1]"""
+TELL_SECRETS = "print(*_made)"
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -33,7 +37,7 @@ def run_with_exercises(path: Path, directory: Path) -> Run:
     behind = []
     for exercise in exercises(nbformat.read(path, as_version=4)):
         behind += [exercise.wrong, exercise.check, exercise.solution, exercise.check]
-    return run(path, directory, behind)
+    return run(path, directory, before=[REMEMBER_SECRETS], behind=[*behind, TELL_SECRETS])
 
 
 @every_notebook
@@ -45,6 +49,16 @@ def test_a_notebook_runs_from_a_clean_kernel(path: Path, runs: dict[Path, Future
         assert not PATHS.search(shown(cell.get("outputs", []))), cell.source
     assert re.search(r"\d", answer(done.notebook)), "the answer is measured"
     assert done.seconds < 100, "it is meant to take less than a minute on a machine of its own"
+
+
+@every_notebook
+def test_no_output_shows_a_password(path: Path, runs: dict[Path, Future[Run]]) -> None:
+    done = runs[path].result()
+    secrets = shown(done.behind[-1]).split()
+    outputs = "\n".join(shown(cell.get("outputs", [])) for cell in done.notebook.cells)
+    assert not [secret for secret in secrets if secret in outputs]
+    if "token_urlsafe" in path.read_text():
+        assert secrets
 
 
 @every_notebook
