@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -146,13 +147,15 @@ def _need_jupyter() -> None:
 
 def _open_lab(arguments: argparse.Namespace) -> int:
     notebook = _working_directory() / FIRST
-    command = [sys.executable, "-m", "jupyterlab", str(notebook), f"--port={arguments.port}"]
+    command = [sys.executable, "-m", "jupyterlab", str(notebook), f"--port={arguments.port}", "--log-level=WARN"]
+    command.append(f"--LabApp.default_url=/lab/tree/{FIRST}")  # it prints this address, with its port and token
     if arguments.no_browser:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # JupyterLab refuses root, which is who one is in a container
-    print(f"opening {notebook}; end with Ctrl-C")  # noqa: T201
+    print(f"opening {notebook}; end with Ctrl-C", flush=True)  # noqa: T201 - above what JupyterLab prints
     lab = subprocess.Popen(command)  # noqa: S603 - our own interpreter
+    signal.signal(signal.SIGTERM, lambda *_: lab.terminate())  # it ends its kernels, and then so do we
     while True:
         try:
             return lab.wait()

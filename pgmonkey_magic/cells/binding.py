@@ -184,7 +184,12 @@ def _format(value: Any) -> PyFormat:
 
 
 def _refused(name: str, value: Any, reason: Exception) -> RequestError:
-    return RequestError(f"parameter :{name} ({type(value).__name__}) cannot be sent: {' '.join(str(reason).split())}")
+    what = f"parameter :{name} ({type(value).__name__}) cannot be sent: "
+    if not isinstance(reason, psycopg.ProgrammingError) or isinstance(value, list):
+        return RequestError(what + " ".join(str(reason).split()))
+    if type(value).__name__ in {"DataFrame", "Table"}:
+        return RequestError(what + "%pgmonkey upload makes a table of it on the server; for one column give a list")
+    return RequestError(what + f"PostgreSQL has no such type; for an attribute of it give -p {name}=object.attribute")
 
 
 def adapted(value: Any) -> Any:

@@ -6,8 +6,11 @@ They share the pools of the notebook that the extension is loaded in, and the on
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pgmonkey_magic.cells.awaiting import say
 from pgmonkey_magic.cells.chunks import Chunks, InChunks
 from pgmonkey_magic.cells.parallel import Parallel
 from pgmonkey_magic.cells.request import Request
@@ -19,7 +22,7 @@ from pgmonkey_magic.results import Output
 from pgmonkey_magic.sql import find_parameters, split
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pgmonkey_magic.cells.job import Job
@@ -86,8 +89,8 @@ def upload(  # noqa: PLR0913 - the options of the word upload
     Raises RequestError for what does not fit, and what `run` raises.
     """
     way = Upload.of(df, table, mode, (key,) if isinstance(key, str) else tuple(key))
-    pool = _pool(config, resolve_env=resolve_env)
-    return _awaited(Direct.session.start(Request(sql=way.statement, way=way), pool))
+    request = Request(sql=way.statement, way=way, who=_in_thread("pgmonkey_magic.upload"))
+    return _awaited(_begun(request, config, resolve_env=resolve_env))
 
 
 def _pool(config: str | Path | None, *, resolve_env: bool) -> NamedPool:
@@ -116,11 +119,16 @@ async def query(
     """
     if named.get("as_") == "chunks":
         raise RequestError("as_='chunks' is for pgmonkey_magic.run, whose reader waits in a thread")
-    job = await asyncio.to_thread(start, sql, params, config=config, resolve_env=resolve_env, **named)
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in one
+    request = _request(sql, params, named, f"task {task.get_name()}: pgmonkey_magic.query")
+    job = await asyncio.to_thread(_begun, request, config, resolve_env=resolve_env)
     try:
         return await job
-    except asyncio.CancelledError:
-        await asyncio.shield(asyncio.to_thread(job.cancel))
+    except asyncio.CancelledError as cancelled:
+        has_ended = await asyncio.shield(asyncio.to_thread(job.cancel))
+        became = f"has ended: {job.state}" if has_ended else "still runs: the server does not answer"
+        say(cancelled, f"you stopped waiting; job {job.id} {became}")
         raise
 
 
@@ -133,11 +141,26 @@ def start(
     **named: Any,
 ) -> Job:
     """Begin to run SQL in the background and return its Job."""
-    request = _request(sql, dict(params or {}), named)
+    request = _request(sql, params, named, _in_thread("pgmonkey_magic.run"))
+    return _begun(request, config, resolve_env=resolve_env)
+
+
+def _begun(request: Request, config: str | Path | None, *, resolve_env: bool) -> Job:
     return Direct.session.start(request, _pool(config, resolve_env=resolve_env))
 
 
-def _request(sql: str, values: dict[str, Any], named: dict[str, Any]) -> Request:
+def _in_thread(who: str) -> str:
+    thread = threading.current_thread()
+    return who if thread is threading.main_thread() else f"thread {thread.name}: {who}"
+
+
+def _request(sql: str, params: Mapping[str, Any] | None, named: dict[str, Any], who: str) -> Request:
+    if not isinstance(params, Mapping | None):
+        raise RequestError(
+            f"params is a dict, not {type(params).__name__}; parameters are :name in the SQL, as in "
+            'run("SELECT :x", x=5) or run("SELECT :x", {"x": 5})'
+        )
+    values = dict(params or {})
     asked = {parameter.name for parameter in find_parameters(sql)}
     values |= {name: named.pop(name) for name in [*named] if name in asked}
     if missing := sorted(asked - values.keys()):
@@ -146,7 +169,7 @@ def _request(sql: str, values: dict[str, Any], named: dict[str, Any]) -> Request
         raise RequestError(
             f"{unknown[0]!r} is neither a parameter of the SQL (:{unknown[0]}) nor one of {', '.join(HOW)}"
         )
-    return Request(sql=sql, values=values, way=_way(sql, named), **named)
+    return Request(sql=sql, values=values, way=_way(sql, named), who=who, **named)
 
 
 def _way(sql: str, named: dict[str, Any]) -> Way:

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgmonkey_magic.cells import backslash, sqlerror
+from pgmonkey_magic.cells import backslash, session_state, sqlerror
+from pgmonkey_magic.cells.awaiting import loop_awake, say
 from pgmonkey_magic.cells.conversation import MAX_NOTICES, Transcript, converse
 from pgmonkey_magic.cells.conversion import Borrow, convert
+from pgmonkey_magic.cells.explaining import Explained
 from pgmonkey_magic.cells.progress import Progress, Stopped
 from pgmonkey_magic.cells.ways import Exchange, Statement, StatementFailed
 from pgmonkey_magic.cells.workers import in_thread
@@ -140,7 +142,12 @@ class Job:
 
     def __await__(self) -> Generator[Any, None, Any]:
         # Shielded: giving up the wait is not cancelling the job.
-        return (yield from asyncio.shield(asyncio.wrap_future(self._future)).__await__()).value
+        try:
+            with loop_awake():
+                return (yield from asyncio.shield(asyncio.wrap_future(self._future)).__await__()).value
+        except asyncio.CancelledError as cancelled:
+            say(cancelled, f"you stopped waiting; job {self.id} still runs: job.cancel() ends it")
+            raise
 
     def done(self) -> bool:
         """Tell whether the job has ended, one way or another."""
@@ -235,7 +242,21 @@ class Job:
 
     def _remarks(self) -> list[str]:
         lease = self._keep.lease
-        return [*([] if lease is None else [f"transaction open {lease.ticket.seconds():.0f} s"]), *self.remarks]
+        remarks = [] if lease is None else [f"transaction open {lease.ticket.seconds():.0f} s"]
+        if self.request.rollback:
+            remarks.append("rolled back")
+        elif lease is None and (gone := self._gone()):
+            remarks.append(gone)
+        return [*remarks, *self.remarks]
+
+    def _gone(self) -> str | None:
+        """Remember the temporary tables that have ended with the cell; return the remark on what it did for nothing."""
+        request = self.request
+        if isinstance(request.way, Explained):
+            return None
+        self._keep.ended |= dict.fromkeys(session_state.temporary_tables(request.sql), request.holder.who)
+        is_async = self.pool.connection_type.startswith("async")
+        return session_state.remark(request.sql, "async_settings" if is_async else "sync_settings")
 
     def _end(self, state: JobState, outcome: Result | BaseException) -> None:
         with self._lock:
@@ -294,7 +315,7 @@ class Job:
     def _explained(self, error: psycopg.Error, command: Command | None = None) -> PgMonkeyError:
         if self._why_stopped or (self._cancelled and isinstance(error, psycopg.errors.QueryCanceled)):
             return self._stopped()
-        return sqlerror.explain(error, self.request, command, self._keep.lease)
+        return sqlerror.explain(error, self.request, command, self._keep)
 
     def _converse(self, conn: Any) -> PQGen[Transcript]:
         try:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pgmonkey_magic.cells.hints import UNDEFINED_TABLE, Failed, cure
+from pgmonkey_magic.cells.session_state import name_of
 from pgmonkey_magic.errors import SQLError
-from pgmonkey_magic.sql import find_parameters
 
 if TYPE_CHECKING:
     import psycopg
 
     from pgmonkey_magic.cells.binding import Command
     from pgmonkey_magic.cells.request import Request
-    from pgmonkey_magic.pools import Lease
-
-ACTIVE_SQL_TRANSACTION = "25001"
-"""What VACUUM, CREATE DATABASE and the like answer inside a transaction block."""
-UNDEFINED_PARAMETER = "42P02"
-"""What CREATE, ALTER, SET and other commands without a plan answer to a `$1`."""
-QUERY_CANCELED = "57014"
-NO_SUCH_PREPARED, DUPLICATE_PREPARED = "26000", "42P05"
-"""A prepared statement that another server process has, or that a former client has left on this one."""
+    from pgmonkey_magic.pools import Keep
 
 
 def explain(
-    error: psycopg.Error, request: Request, command: Command | None = None, kept: Lease[Any] | None = None
+    error: psycopg.Error, request: Request, command: Command | None = None, keep: Keep | None = None
 ) -> SQLError:
     """Return the error to raise; the caller chains *error* as its cause.
 
-    *command* is the part of the cell that failed, None where it is not known or the whole; *kept* the connection on
-    which a transaction is open now.
+    *command* is the part of the cell that failed, None where it is not known or the whole; *keep* has
+    the connection on which a transaction is open now, and knows which temporary tables have ended.
     """
     diag = error.diag
     position = diag.statement_position
@@ -39,12 +32,12 @@ def explain(
     detail = [*caret_lines(request.sql, position)]
     if diag.message_detail:
         detail.append(f"DETAIL: {diag.message_detail}")
-    if hint := _hint(error, request):
-        detail.append(f"HINT: {hint}")
+    failed = Failed(error, request, command, int(position) - 1 if position else None)
+    detail += [f"HINT: {hint}" for hint in (diag.message_hint, cure(failed) or _ended(failed, keep)) if hint]
     if diag.context:
         detail.append(f"CONTEXT: {diag.context}")
     code = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
-    detail.append(f"{code} · {_outcome(request, kept)}")
+    detail.append(f"{code} · {_outcome(request, keep)}")
     return SQLError(message, detail=tuple(detail), sqlstate=error.sqlstate, diag=diag, statement=request.sql)
 
 
@@ -65,12 +58,23 @@ def commit_lost(request: Request, outcome: str | None) -> SQLError:
     )
 
 
-def _outcome(request: Request, kept: Lease[Any] | None) -> str:
-    if kept is not None:
-        return f"the transaction of {kept.ticket.holder.who} is aborted; end it with %pgmonkey ROLLBACK"
+def _outcome(request: Request, keep: Keep | None) -> str:
+    if keep is not None and keep.lease is not None:
+        return f"the transaction of {keep.lease.ticket.holder.who} is aborted; end it with %pgmonkey ROLLBACK"
     if request.in_charge:
         return "what was committed before it stands"
     return "the cell's transaction was rolled back, nothing was committed"
+
+
+def _ended(failed: Failed, keep: Keep | None) -> str | None:
+    """Return the hint on a table that is missing because it was a temporary one of an earlier cell."""
+    if failed.error.sqlstate != UNDEFINED_TABLE or keep is None:
+        return None
+    # By its place, because the message may be translated.
+    name = next((name_of(token.text) for token in failed.code()[1]), "")
+    if name not in keep.ended:
+        return None
+    return f"the temporary table {name} ended with {keep.ended[name]}; BEGIN keeps it over cells"
 
 
 def caret_lines(sql: str, position: str | None) -> tuple[str, ...]:
@@ -88,18 +92,3 @@ def caret_lines(sql: str, position: str | None) -> tuple[str, ...]:
     # Tabs stay tabs under the line, so that the caret stands under its word.
     indent = "".join("\t" if char == "\t" else " " for char in line[:column])
     return (prefix + line.rstrip(), " " * len(prefix) + indent + "^")
-
-
-def _hint(error: psycopg.Error, request: Request) -> str | None:
-    if error.sqlstate == ACTIVE_SQL_TRANSACTION and not request.autocommit:
-        return "this statement cannot run inside a transaction: use %%pgmonkey --autocommit"
-    if error.sqlstate == UNDEFINED_PARAMETER and find_parameters(request.sql):
-        return "this statement takes no bound values; write :'name' for a quoted literal"
-    if error.sqlstate == QUERY_CANCELED and request.timeout_s is not None:
-        return f"--timeout {request.timeout_s:g} ended it"
-    if error.sqlstate in {NO_SUCH_PREPARED, DUPLICATE_PREPARED}:
-        return (
-            "a prepared statement belongs to one server process, and the next cell may have another: PREPARE, EXECUTE "
-            "and DEALLOCATE it in one cell; behind PgBouncer, write `pgbouncer: true` into the file"
-        )
-    return error.diag.message_hint

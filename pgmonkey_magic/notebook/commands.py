@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.errors import ConfigError, RequestError
 from pgmonkey_magic.notebook.help import help_text
+from pgmonkey_magic.notebook.near import ADDRESS
 from pgmonkey_magic.pools import quantile
 
 if TYPE_CHECKING:
@@ -46,8 +47,14 @@ class Commands:
         print("the server and its data are gone when the last notebook that uses it has ended")  # noqa: T201
 
     def _connect(self, command: Command) -> None:
+        path = command.arguments[0]
+        if ADDRESS.match(path) and not path.endswith((".yaml", ".yml")):
+            raise RequestError(
+                "connect takes a YAML file, not a URL or a connection string; `pgmonkey-magic config create FILE` "
+                "writes one to fill in"
+            )
         named, identity = self._session.connect_file(
-            command.arguments[0],
+            path,
             name=command.options.value("as"),
             connection_type=command.options.value("type"),
             resolve_env=command.options.has("resolve-env"),
@@ -108,8 +115,10 @@ class Commands:
         else:
             raise RequestError("there is no current pool to disconnect; name one, or see %pgmonkey pools")
         while names:
+            open_on = self._session.keep_of(self._session.named(names[0]).pool).lease
             closed = self._session.disconnect(names[0])
-            print(f"pool {closed.name} is closed")  # noqa: T201 - the answer to the person's command
+            lost = f"; the transaction of {open_on.ticket.holder.who} was rolled back" if open_on else ""
+            print(f"pool {closed.name} is closed{lost}")  # noqa: T201 - the answer to the person's command
             # A pool that was open under two names is gone under both.
             names = [name for name in names if name in self._session.names()]
 

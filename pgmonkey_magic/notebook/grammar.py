@@ -14,15 +14,16 @@ from __future__ import annotations
 import keyword
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from pgmonkey_magic.cells.uploading import MODES
 from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.notebook.near import elsewhere
+from pgmonkey_magic.notebook.near import near as _near
 from pgmonkey_magic.results import CHOICES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 TOKEN = re.compile(
     r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>"""
@@ -318,7 +319,7 @@ def _command(subcommand: Subcommand, before: Options, text: str) -> tuple[Comman
             "a password on a magic line stays in the history: change it, and put it into the file as from_env or "
             "from_file, or into ~/.pgpass"
         )
-    text = text.lstrip()[len(subcommand.word) :]
+    text = "-- " * (subcommand.word == "help") + text.lstrip()[len(subcommand.word) :]  # help may be asked of an option
     least, most = subcommand.arguments
     given: dict[str, list[str]] = {}
     arguments: list[str] = []
@@ -391,10 +392,6 @@ def _names(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def _near(word: str, known: Iterable[str]) -> str | None:
-    return next(iter(get_close_matches(word, tuple(known), n=1)), None)
-
-
 def near_subcommand(word: str) -> str | None:
-    """Return the subcommand that *word* may have been meant to be, if any."""
-    return _near(word, SUBCOMMANDS)
+    """Return the subcommand that *word* may have been meant to be, or what does here what it does elsewhere."""
+    return elsewhere(word) or _near(word, SUBCOMMANDS)

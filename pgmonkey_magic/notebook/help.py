@@ -55,6 +55,9 @@ transactions: a cell is one, all of its statements or none
   a cell with BEGIN, COMMIT or ROLLBACK is run statement by statement, and you are in charge: what BEGIN opens goes on
   in the next cells until COMMIT or ROLLBACK, and the footer says for how long it is open
   --autocommit is for what cannot run inside of one: VACUUM, CREATE DATABASE and the like""",
+    "backslash": """\
+backslash: the commands of psql that look at the catalogue, each on a line: \\d orders, \\dt, \\df *total*, \\sf NAME
+  %pgmonkey \\? lists them; those that write files or change the session are refused, with what to use instead""",
     "values": """\
 values: what a cell returns, and `_pg` always holds the last one
   rows: a DataFrame; its account of the cell is df.attrs["pgmonkey"]
@@ -70,8 +73,8 @@ def help_text(asked: str | None = None) -> str:
         return _everything()
     if asked in SUBCOMMANDS:
         return _of_word(SUBCOMMANDS[asked])
-    if asked in TOPICS:
-        return TOPICS[asked]
+    if asked in TOPICS or asked.startswith("\\"):
+        return TOPICS[asked if asked in TOPICS else "backslash"]
     named = [option for option in CELL_OPTIONS if asked in (*option.names, option.key)]
     if named:
         return f"{_option_lines(named)}\nnotebook 20_cell_options shows every option at work"

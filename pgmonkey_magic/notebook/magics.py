@@ -89,6 +89,8 @@ class PgMonkey(Magics):
             if others:
                 raise RequestError("a background job is one value, for one name; job.result() gives its results")
             self._ip.user_ns[name] = value
+            if isinstance(value, Job) and not query.options.has("quiet"):
+                display(value)  # its line
             return None
         return value
 

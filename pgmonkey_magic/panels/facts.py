@@ -75,13 +75,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A moment of the past. `in_use` is the mean since the sample before; the others are as in Facts."""
+    """A moment of the past. `in_use` is the mean since the sample before, `size` the number of connections.
+
+    The others are as in Facts.
+    """
 
     at: float
     in_use: float
     waiting: int
     ended: int
     held_s: float
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,10 @@ def seated(cells: Sequence[int | None], pids: Iterable[int]) -> tuple[int | None
 
 
 def _sample(kept: Sequence[Sample], facts: Facts) -> Sample:
-    in_use = float(facts.in_use)
+    in_use, size = float(facts.in_use), len(facts.connections) + facts.broken
     if kept and facts.at > kept[-1].at:
         # Borrows shorter than the time between two looks would be missed by looking; their seconds are not.
-        in_use = max(0.0, (facts.held_s - kept[-1].held_s) / (facts.at - kept[-1].at))
-    return Sample(facts.at, in_use, len(facts.queue), facts.ended, facts.held_s)
+        mean = (facts.held_s - kept[-1].held_s) / (facts.at - kept[-1].at)
+        # A borrow that ends while the facts are gathered is counted one look late, on top of that look's own.
+        in_use = min(max(0.0, mean), float(max(size, kept[-1].size)))
+    return Sample(facts.at, in_use, len(facts.queue), facts.ended, facts.held_s, size)

@@ -178,9 +178,14 @@ def _curves(view: View) -> Html | str:
     top = float(max(1, view.facts.max_size))
     most_used, most_waiting = _most(view.in_use_curve), _most(view.waiting_curve)
     return row(
-        sparkline("in use", view.in_use_curve, top=top, remark=f"most {number(most_used)} in 60 s"),
+        sparkline("in use", view.in_use_curve, top=top, remark=f"most {_mean(most_used)} in 60 s"),
         sparkline("waiting", view.waiting_curve, colour=ORANGE, remark=f"most {number(most_waiting)} in 60 s"),
     )
+
+
+def _mean(count: float) -> str:
+    """Return a mean number of connections: with one decimal below 10, where it is not whole."""
+    return number(round(count, 1 if count < 10 else None)) if math.isfinite(count) else number(count)
 
 
 def _most(values: tuple[float, ...]) -> float:

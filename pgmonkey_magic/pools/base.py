@@ -25,7 +25,7 @@ from pgmonkey_magic.pools.connecting import connect_parameters, cure
 from pgmonkey_magic.pools.factory_state import Trace
 from pgmonkey_magic.pools.interrupts import in_helper
 from pgmonkey_magic.pools.lease import FOREIGN_PLAN, STALE_PLAN, Keep, Lease, has_foreign_plan, has_stale_plan
-from pgmonkey_magic.pools.ledger import Borrower, Holder, Ledger, Occupancy, Ticket
+from pgmonkey_magic.pools.ledger import Borrower, Holder, Ledger, Occupancy, Ticket, Usage
 from pgmonkey_magic.pools.liveness import is_dead, is_warm, needs_proof
 from pgmonkey_magic.pools.stock import ConnectFailed, ConnectWatch
 
@@ -69,6 +69,8 @@ class BasePool(Generic[S]):
         self.section = f"{self.connection_type}_settings"
         self._history: list[PoolSettings] = []
         self.ledger = Ledger()
+        self.resized: Usage | None = None
+        """The ledger's totals, without the durations, at the last change of max_size; None before the first."""
         self._watch = ConnectWatch(self.name)
         self.pool: S | None = None
         """The stock psycopg_pool pool, or None while disconnected."""
@@ -83,7 +85,7 @@ class BasePool(Generic[S]):
     def forget_parent(self) -> None:
         """Begin anew in a forked child."""
         _parents_pools.append(self.pool)
-        self.pool, self.ledger = None, Ledger()
+        self.pool, self.ledger, self.resized = None, Ledger(), None
 
     @property
     def occupancy(self) -> Occupancy:
@@ -210,6 +212,8 @@ class BasePool(Generic[S]):
                 f"{self.section}.num_workers cannot change while pool {self.name} is open; change it in the file and "
                 "connect again"
             )
+        if settings.max_size != before.max_size:
+            self.resized = replace(self.ledger.usage(), waits_s=(), holds_s=())
         self.settings = settings
         self._history.append(before)
         if (stock := self.pool) is not None:

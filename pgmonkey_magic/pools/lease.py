@@ -61,6 +61,8 @@ class Keep:
     lease: Lease[Any] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held by the conversation that uses it."""
+    ended: dict[str, str] = field(default_factory=dict)
+    """Names of temporary tables that are gone, each with the holder that it ended with."""
 
 
 STALE_PLAN = (

@@ -44,7 +44,7 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for a table, with the units in the names; None where nothing was measured."""
-        size, expected, low, high, source = self.prediction
+        size, expected, low, _, high, source = self.prediction
         seen = self.measured
         return {
             "max_size": size,
@@ -78,7 +78,7 @@ def what_if(load: Workload, size: int, sizes: Sequence[int] | None = None) -> Wh
     seen = measured(load, size)
     rows = []
     for each in sorted({*(sizes or around(size)), size}):
-        prediction = predict(each, load, requests=load.requests)
+        prediction = predict(each, load, requests=load.requests).in_its_range()
         rows.append(Row(prediction, each == size, seen if each == size else None))
     (present,) = (row.prediction for row in rows if row.is_present)
     return WhatIf(tuple(rows), None, tuple(_cautions(load, present, seen)))
@@ -91,10 +91,8 @@ def around(size: int) -> list[int]:
 
 def refused(load: Workload, size: int) -> str | None:
     """Return why nothing can be said of the load at a pool of *size*, or None."""
-    missing = [f"{load.requests} of {ENOUGH_REQUESTS} requests"] if load.requests < ENOUGH_REQUESTS else []
-    missing += [f"{load.seconds:.0f} of {ENOUGH_S:.0f} s"] if load.seconds < ENOUGH_S else []
-    if missing:
-        return f"too little was seen to predict from: {' and '.join(missing)} so far"
+    if (missing := too_little(load)) is not None:
+        return missing
     if load.bottleneck is not None:
         return load.bottleneck
     # A closed load brings no more requests than it gets answers, so that a full pool tells all about it.
@@ -111,6 +109,19 @@ def refused(load: Workload, size: int) -> str | None:
             "measured ones; see who holds the connections, or raise max_size, and measure again"
         )
     return None
+
+
+def too_little(load: Workload) -> str | None:
+    """Return how much was seen of a load and when to ask again, or None where it is enough to predict from."""
+    missing = [f"{load.requests} of {ENOUGH_REQUESTS} requests"] if load.requests < ENOUGH_REQUESTS else []
+    missing += [f"{load.seconds:.0f} of {ENOUGH_S:.0f} s"] if load.seconds < ENOUGH_S else []
+    if not missing:
+        return None
+    again = "once it is at work"
+    if load.requests:
+        needed_s = max(ENOUGH_S, load.seconds * ENOUGH_REQUESTS / load.requests)
+        again = f"in {math.ceil(needed_s - load.seconds)} s"
+    return f"too little was seen to predict from: {' and '.join(missing)} so far; ask again {again}"
 
 
 def measured(load: Workload, size: int) -> Figures | None:

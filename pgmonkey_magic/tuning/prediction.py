@@ -7,7 +7,10 @@ open, exponential holds    Erlang C, the M/M/c queue (A. K. Erlang 1917)
 open, other holds          Erlang C × (Ca² + Cs²)/2, with Ca = 1 for Poisson arrivals (A. O. Allen 1978, from Cunneen)
 closed, exponential holds  M/M/c//N, finite source: whoever arrives sees the queue of the other N − 1 (arrival theorem,
                            Sevcik and Mitrani 1981; Lavenberg and Reiser 1980)
-otherwise                  the mean of the simulated stretches
+otherwise                  the median of the simulated stretches
+
+A formula tells of the steady state, which a nearly full pool takes long to reach. Beside what was measured, both must
+be of one horizon: `in_its_range`.
 """
 
 from __future__ import annotations
@@ -41,8 +44,20 @@ class Prediction(NamedTuple):
     size: int
     expected: Figures
     low: Figures
+    middle: Figures
     high: Figures
     source: str
+
+    def in_its_range(self) -> Prediction:
+        """Return it with the median of the simulated stretches expected, where the steady state is not in their range.
+
+        A queue that grows for ever stays as it is.
+        """
+        if math.isinf(self.expected.p95_s) or self.low.p95_s <= self.expected.p95_s <= self.high.p95_s:
+            return self
+        return self._replace(
+            expected=self.middle, source="simulated (the steady state is outside the range of such a stretch)"
+        )
 
 
 def predict(size: int, load: Workload, *, requests: int, warm: bool = True) -> Prediction:
@@ -59,7 +74,7 @@ def predict(size: int, load: Workload, *, requests: int, warm: bool = True) -> P
         expected, source = Figures(*closed_load(size, load.workers, load.think_s, load.hold_s)), "M/M/c//N"
     else:
         expected, source = middle, "simulated (no formula for a closed load with such holds)"
-    return Prediction(size, expected, low, high, source)
+    return Prediction(size, expected, low, middle, high, source)
 
 
 def _open(size: int, load: Workload) -> tuple[Figures, str]:

@@ -99,6 +99,7 @@ def _smallest(load: Workload, p95_s: float, present: int) -> Row | None:
         prediction = predict(size, load, requests=1)
         if prediction.expected.p95_s <= p95_s:
             prediction = predict(size, load, requests=load.requests)
+        if prediction.expected.p95_s <= p95_s:  # what has no formula is known only now
             return Row(prediction, size == present, measured(load, size) if size == present else None)
         size += 1
     return None

@@ -5,6 +5,7 @@ Every test has a temporary directory of its own, so it never meets the demo of t
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -425,6 +428,53 @@ def test_what_a_crash_left_is_cleared_and_a_stale_pid_file_kills_nobody(home):
             assert holder.query("SELECT 1") == 1
         assert bystander.poll() is None
         bystander.kill()
+
+
+@needs_proc
+def test_the_command_prints_where_the_first_notebook_opens_and_takes_all_with_it_when_it_is_terminated(home, tmp_path):
+    private = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    command = [sys.executable, "-m", "pgmonkey_magic", "demo", "--no-browser", "--port=0"]
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        demo = subprocess.Popen(
+            command, cwd=tmp_path, env=environment(home, **private), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
+    started = [demo.pid]
+    try:
+        wait_until(lambda: "token=" in log.read_text() or demo.poll() is not None, 60)
+        printed = log.read_text()
+        address = re.search(r"(http://127\.0\.0\.1:\d+)/lab/tree/01_first_cell\.ipynb\?token=(\w+)", printed)
+        assert address, printed
+        assert "[I " not in printed.partition("To access the server")[2]
+        assert len(printed.splitlines()) < 15
+        (lab,) = children(demo.pid)
+        started.append(lab)
+        token = {"Authorization": f"token {address[2]}"}
+        wait_until(lambda: asked(f"{address[1]}/api/contents/01_first_cell.ipynb?content=0", token), 30)
+        asked(f"{address[1]}/api/kernels", token, method="POST", data=b"{}")
+        (kernel,) = children(lab)
+        demo.terminate()
+        demo.wait(60)
+        wait_until(lambda: not runs(lab) and not runs(kernel))
+    finally:
+        for pid in filter(runs, started):
+            os.kill(pid, signal.SIGTERM)
+        demo.wait(60)
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def asked(address: str, headers: dict[str, str], **more) -> bytes | None:
+    """Return what a server answers, or None where it does not yet."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers, **more), timeout=30) as answer:
+            return answer.read()
+    except urllib.error.HTTPError:
+        raise
+    except OSError:
+        return None
 
 
 def test_each_config_is_a_new_one():

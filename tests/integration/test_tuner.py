@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import json
 import math
+import re
 import threading
 import time
 import uuid
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from pgmonkey_magic.demo.cluster import Cluster
 from pgmonkey_magic.panels.tuner import room
 from pgmonkey_magic.panels.tuner.panel import TunerPanel
 from pgmonkey_magic.pools import close_cached, get_cached
+from pgmonkey_magic.tuning import Goal
 
 LABEL = f"tuner-{uuid.uuid4().hex[:8]}"
 CANARY = "canary-9f8e7d6c5b"
@@ -336,7 +339,36 @@ def test_what_waited_at_another_size_tells_nothing_of_this_one(kind: Kind, pool:
     says(panel, "▶ now")
     slide(panel, "max_size", 4)
     click(panel, "Apply")
-    says(panel, "0 of 200 requests and 0 of 30 s so far (since max_size is 4)")
+    says(panel, "since max_size is 4, too little was seen to predict from: 0 of 200 requests and 0 of 30 s so far")
+
+
+def test_a_new_tuner_counts_from_the_change_of_size_and_not_from_its_opening(kind: Kind, pool: Any) -> None:
+    pool.apply(replace(pool.settings, max_size=4))
+    for _ in range(250):
+        run_borrow(kind, pool, 10)
+    pool.ledger._begun_at -= 40
+    panel = TunerPanel(pool, "orders")
+    panel.start()
+    try:
+        says(panel, "▶ now")
+    finally:
+        panel.freeze()
+
+
+def test_one_count_is_on_the_screen(kind: Kind, pool: Any) -> None:
+    for _ in range(20):
+        run_borrow(kind, pool, 10)
+    pool.ledger._begun_at -= 8
+    pool.apply(replace(pool.settings, max_size=4))
+    panel = TunerPanel(pool, "orders")
+    panel.start()
+    try:
+        says(panel, "0 of 200 requests and 0 of 30 s so far; ask again once it is at work")
+        panel.recommend(lambda free: Goal(0.02, free))
+        says(panel, "no recommendation: too little was seen")
+        assert set(re.findall(r"(\d+) of 30 s", text(panel))) == {"0"}
+    finally:
+        panel.freeze()
 
 
 def test_presets_are_proposed_not_applied(pool: Any, panel: TunerPanel) -> None:

@@ -4,6 +4,7 @@ import pytest
 from fix_notebook import Shell
 from fix_server import Server
 
+from pgmonkey_magic import RequestError
 from pgmonkey_magic.cells import ResultSets
 
 
@@ -34,6 +35,22 @@ def test_in_an_open_transaction_its_own_tables_are_seen(connected: Shell, server
     assert connected.run("%pgmonkey \\d only_mine").Column.tolist() == ["a"]
     connected.run("%pgmonkey -q ROLLBACK")
     assert "only_mine" in str(connected.error("%pgmonkey \\d only_mine"))
+
+
+def test_the_definition_of_a_function_is_shown(connected: Shell) -> None:
+    frame = connected.run("%pgmonkey \\sf lower(text)")
+    assert "FUNCTION pg_catalog.lower(text)" in frame.Source.item()
+    assert any("FUNCTION pg_catalog.lower(text)" in text for text in connected.shown)
+    assert "1 row" in connected.footer
+    assert connected.run("%%pgmonkey\n\\sf lower(text)\n\\sf upper(text)").tags[1] == "Definition of upper(text)"
+
+
+@pytest.mark.parametrize("typed", ["\\sf nosuch", "\\sf lower", "\\sf lower("])
+def test_a_function_that_is_not_found_is_one_sentence(connected: Shell, typed: str) -> None:
+    error = connected.error(f"%pgmonkey {typed}")
+    assert isinstance(error, RequestError)
+    assert "\\df" in str(error)
+    assert "portal" not in "".join(error.args)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from fix_notebook import Shell, run_in_kernel
+from fix_pools import until
 from fix_server import Server
 
 import pgmonkey_magic
@@ -44,6 +45,15 @@ def test_a_background_job_goes_to_its_name_and_is_awaited(connected: Shell) -> N
     connected.run("frame = await later")
     assert list(connected["frame"].x) == [8]
     assert list(connected["later"].result().x) == [8]
+
+
+@pytest.mark.parametrize("typed", ["%%pgmonkey -b later <<\n", "%%pgmonkey -b -o later\n", "%pgmonkey -b -o later "])
+def test_a_named_background_job_shows_its_line_unless_quiet(connected: Shell, typed: str) -> None:
+    connected.run(f"{typed}SELECT 8 AS x")
+    (line,) = connected.shown
+    assert line.startswith(f"job {connected['later'].id} · ")
+    connected.run(typed.replace("-b", "-b -q") + "SELECT 8 AS x")
+    assert connected.shown == []
 
 
 def test_a_failed_job_raises_where_it_is_asked_for(connected: Shell) -> None:
@@ -142,16 +152,20 @@ def test_the_server_tells_its_progress(connected: Shell, table: str) -> None:
 
 
 def test_a_long_cell_shows_a_live_line_in_a_kernel_which_its_end_replaces(config_file: str) -> None:
-    *_, background, foreground, waited = run_in_kernel(
+    *_, background, named, foreground, waited = run_in_kernel(
         "%load_ext pgmonkey_magic",
         f"%pgmonkey connect {config_file}",
         "%%pgmonkey -b\nSELECT pg_sleep(0.5), 1 AS x",
+        "%%pgmonkey -b job <<\nSELECT pg_sleep(0.3), 1 / (random() < 0)::int AS x",
         "%%pgmonkey\nDO $$ BEGIN RAISE NOTICE 'early'; PERFORM pg_sleep(1.6); END $$",
         "import time; time.sleep(1)",
     )
     (line,) = [output["data"]["text/plain"] for output in background]
     assert "done" in line
     assert "1 row" in line
+    (line,) = [output["data"]["text/plain"] for output in named]
+    assert "failed" in line
+    assert "division by zero" in line
     texts = [output["data"]["text/plain"] for output in foreground if "data" in output]
     assert "NOTICE: early" in texts
     assert "" in texts, "the live line came and was cleared"
@@ -271,6 +285,43 @@ def test_cancelling_the_task_cancels_the_statement(connected: Shell, server: Ser
     while pool_of(connected).occupancy.in_use and time.monotonic() < deadline:
         time.sleep(0.05)
     assert pool_of(connected).occupancy.in_use == 0
+
+
+def test_a_wait_that_is_bounded_ends_as_any_other_and_the_job_goes_on(connected: Shell) -> None:
+    job = connected.run("%pgmonkey -b SELECT pg_sleep(1), 4 AS x")
+
+    async def main() -> int:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await job
+        return (await job).x.item()
+
+    assert asyncio.run(main()) == 4
+
+
+@pytest.fixture
+def held(connected: Shell) -> Callable[[], list[str]]:
+    """Who holds a connection of the pool."""
+    return lambda: [ticket.holder.who for ticket in pool_of(connected).ledger.held()]
+
+
+def test_a_thread_that_runs_is_named_first(connected: Shell, held: Callable[[], list[str]]) -> None:
+    thread = threading.Thread(target=pgmonkey_magic.run, args=("SELECT pg_sleep(1)",), name="web-3")
+    thread.start()
+    until(lambda: held() == ["thread web-3: pgmonkey_magic.run"])
+    thread.join()
+
+
+def test_a_task_that_queries_is_named_first(connected: Shell, held: Callable[[], list[str]]) -> None:
+    async def main() -> list[str]:
+        task = asyncio.create_task(pgmonkey_magic.query("SELECT pg_sleep(1)"), name="orders")
+        while not held():
+            await asyncio.sleep(0.01)
+        seen = held()
+        await task
+        return seen
+
+    assert asyncio.run(main()) == ["task orders: pgmonkey_magic.query"]
 
 
 def test_many_threads_wait_for_one_job(connected: Shell) -> None:

@@ -1,6 +1,7 @@
 """A real kernel: Ctrl-C, real error outputs, and nothing left behind when it ends or is killed."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -118,6 +119,34 @@ def test_interrupting_a_statement_cancels_it_on_the_server(
     assert server.query(f"SELECT * FROM {table}") == []
     assert "1" in kernel.text("%pgmonkey SELECT 1 AS x")
     assert "0" in kernel.text("(%pgmonkey pools)['in use'][0]")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "said", "sleeping"),
+    [
+        ("await job", r"you stopped waiting; job \d+ still runs: job.cancel\(\) ends it", 1),
+        ("await pgmonkey_magic.query('SELECT pg_sleep(60)')", r"you stopped waiting; job \d+ has ended: cancelled", 0),
+    ],
+)
+def test_interrupting_an_await_is_heard_at_once_and_says_what_still_runs(
+    kernel: Kernel, server: Server, config_file: Path, waiting: str, said: str, sleeping: int
+) -> None:
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    kernel.run(f"{LOAD}\n%pgmonkey connect {config_file}\nimport pgmonkey_magic")
+    if waiting == "await job":
+        kernel.run("%pgmonkey -b -q -o job SELECT pg_sleep(60)")
+    message = kernel.start(f"print('now')\n{waiting}")
+    until(lambda: server.query(asleep) == [(1,)])
+    while kernel.client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
+        pass
+    time.sleep(0.5)  # the loop has nothing more to do
+    kernel.manager.interrupt_kernel()
+    (error,) = [output for output in kernel.finish(message, timeout=20) if output["type"] == "error"]
+    assert error["ename"] == "CancelledError"
+    assert re.fullmatch(said, error["evalue"])
+    assert len(error["traceback"]) == 1
+    assert server.query(asleep) == [(sleeping,)]
+    assert "42" in kernel.text("%pgmonkey -q -o x SELECT 42 AS n\nprint(x.n[0])")
 
 
 AT_COMMIT = """

@@ -366,6 +366,12 @@ def test_help_has_examples_that_can_be_read_and_topics(shell: Shell) -> None:
     for topic in TOPICS:
         shell.run(f"%pgmonkey help {topic}")
         assert shell.stdout.startswith(f"{topic}: ")
+    for option in ("-p", "--param", "param"):
+        shell.run(f"%pgmonkey help {option}")
+        assert "-p, --param NAME=EXPR" in shell.stdout
+    shell.run("%pgmonkey help \\d")
+    assert shell.stdout.startswith("backslash: ")
+    assert "no help for '--parm'" in str(shell.error("%pgmonkey help --parm"))
     shell.run("%pgmonkey help max-rows")
     assert "-n, --max-rows N" in shell.stdout
 

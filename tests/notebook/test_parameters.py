@@ -289,6 +289,7 @@ def test_a_statement_without_values_gets_the_hint(connected: Shell) -> None:
 
 def test_rollback_shows_and_changes_nothing(connected: Shell, server: Server, table: str) -> None:
     assert connected.run(f"%pgmonkey --rollback INSERT INTO {table} VALUES (1) RETURNING n")["n"].to_list() == [1]
+    assert "rolled back" in connected.footer
     assert server.query(f"SELECT * FROM {table}") == []
 
 

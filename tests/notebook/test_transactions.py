@@ -97,10 +97,17 @@ def test_disconnecting_rolls_an_open_transaction_back(connected: Shell, server: 
     connected.run("%pgmonkey BEGIN")
     connected.run(f"%pgmonkey INSERT INTO {table} VALUES (1)")
     connected.run("%pgmonkey disconnect")
+    assert re.fullmatch(r"pool test is closed; the transaction of cell \[\d+\] was rolled back\n", connected.stdout)
     until(
         lambda: server.query("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'") == [(0,)]
     )
     assert server.query(f"SELECT * FROM {table}") == []
+
+
+def test_disconnecting_all_says_whose_transactions_are_gone(connected: Shell) -> None:
+    connected.run("%pgmonkey BEGIN")
+    connected.run("%pgmonkey disconnect --all")
+    assert "pool test is closed; the transaction of cell [" in connected.stdout
 
 
 def test_no_name_leaves_a_pool_with_an_open_transaction(
@@ -125,3 +132,65 @@ def test_what_a_transaction_has_left_on_the_session_is_gone_afterwards(connected
     connected.run("%pgmonkey COMMIT")
     for _ in range(4):
         assert connected.run("%pgmonkey SHOW work_mem")["work_mem"][0] != "77kB"
+
+
+# -- what a cell leaves in its session ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("%pgmonkey SET work_mem = '8MB'", "what it set is gone with this cell: BEGIN keeps it over cells, "),
+        ("%%pgmonkey --autocommit\nSET TIME ZONE 'UTC'; SET \"my.x\" = 1", "what it set is gone with this cell"),
+        ("%pgmonkey CREATE TEMP TABLE t1 (n int)", "its temporary table is gone with this cell: BEGIN keeps it"),
+        ("%%pgmonkey\nCREATE TEMPORARY TABLE t1 (n int); INSERT INTO t1 VALUES (1)", "its temporary table is gone"),
+        ("%%pgmonkey --autocommit\nCREATE LOCAL TEMP TABLE t1 AS SELECT 1 AS n", "its temporary table is gone"),
+        ("%pgmonkey LISTEN news", "its LISTEN is gone with this cell"),
+    ],
+)
+def test_what_is_gone_with_a_cell_is_said(connected: Shell, typed: str, said: str) -> None:
+    connected.run(typed)
+    assert said in connected.footer
+
+
+def test_where_settings_stay_is_named_by_the_kind_of_the_pool(connected: Shell) -> None:
+    kind = connected.run("%pgmonkey pools")["type"][0]
+    connected.run("%pgmonkey SET work_mem = '8MB'")
+    assert f"over cells, {'async' if kind == 'async_pool' else 'sync'}_settings for good" in connected.footer
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "%pgmonkey SET LOCAL work_mem = '8MB'",
+        "%pgmonkey SET TRANSACTION READ ONLY",
+        "%%pgmonkey\nSET work_mem = '8MB'; SHOW work_mem",
+        "%%pgmonkey\nCREATE TEMP TABLE t1 (n int); SELECT * FROM t1",
+        "%%pgmonkey\nCREATE TEMP TABLE t1 (n int); DROP TABLE t1",
+        "%%pgmonkey\nCREATE TEMP TABLE t1 (n int) ON COMMIT DROP",
+        "%pgmonkey --rollback SET work_mem = '8MB'",
+        "%pgmonkey --explain CREATE TEMP TABLE t1 AS SELECT 1",
+    ],
+)
+def test_nothing_is_said_of_what_was_used_or_ends_by_itself(connected: Shell, typed: str) -> None:
+    connected.run(typed)
+    assert "gone with this cell" not in connected.footer
+
+
+def test_in_an_open_transaction_nothing_is_gone(connected: Shell) -> None:
+    connected.run("%pgmonkey BEGIN")
+    connected.run("%pgmonkey SET work_mem = '8MB'")
+    assert "gone with" not in connected.footer
+    connected.run("%pgmonkey CREATE TEMP TABLE t1 (n int)")
+    assert "gone with" not in connected.footer
+    connected.run("%pgmonkey ROLLBACK")
+    assert "gone with" not in connected.footer
+
+
+@pytest.mark.parametrize("typed", ["SELECT * FROM t1", "SELECT 1 FROM T1 WHERE true", 'INSERT INTO "t1" VALUES (2)'])
+def test_a_temporary_table_that_is_missed_is_told_of(connected: Shell, typed: str) -> None:
+    connected.run("%pgmonkey CREATE TEMP TABLE IF NOT EXISTS t1 (n int)")
+    error = connected.error(f"%pgmonkey {typed}")
+    (hint,) = [line for line in error.detail if line.startswith("HINT")]
+    assert re.fullmatch(r"HINT: the temporary table t1 ended with cell \[\d+\]; BEGIN keeps it over cells", hint)
+    assert not any("HINT" in line for line in connected.error("%pgmonkey SELECT * FROM t2").detail)

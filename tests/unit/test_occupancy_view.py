@@ -185,9 +185,26 @@ def test_percentiles_of_too_few_samples_are_a_dash() -> None:
 
 def test_the_rate_and_short_borrows_are_counted_between_looks() -> None:
     first = replace(EMPTY, at=90.0, ended=100, held_s=50.0)
-    shown = seen(first, replace(EMPTY, at=100.0, ended=920, held_s=62.5))
+    conns = (Conn(1, IDLE, 3), Conn(2, IDLE, 7))
+    shown = seen(first, replace(EMPTY, at=100.0, ended=920, held_s=62.5, connections=conns))
     assert (shown.rate, shown.window_s) == (82.0, 10.0)
     assert shown.in_use_curve[-1] == 1.25
+
+
+@pytest.mark.parametrize(("before", "now"), [(5, 5), (5, 3), (3, 5)])
+def test_no_more_are_in_use_than_there_were(before: int, now: int) -> None:
+    conns = tuple(Conn(pid, IN_USE, 1, borrow=HELD) for pid in range(5))
+    first = replace(EMPTY, at=99.5, max_size=5, connections=conns[:before], held_s=50.0)
+    shown = seen(first, replace(first, at=100.0, connections=conns[:now], held_s=55.8))
+    assert shown.in_use_curve[-1] == 5.0
+
+
+@pytest.mark.parametrize(("held_s", "said"), [(0.63, "1.3"), (1.0, "2"), (1.499, "3"), (5.8, "12")])
+def test_a_mean_of_connections_has_no_more_digits_than_it_is_worth(held_s: float, said: str) -> None:
+    conns = tuple(Conn(pid, IN_USE, 1, borrow=HELD) for pid in range(12))
+    facts = replace(EMPTY, at=99.5, connections=conns)
+    moments = (replace(facts, connections=(), at=99.0), replace(facts, at=99.5, held_s=held_s))
+    assert f"most {said} in 60 s" in Parsed(html_of(*moments)).text
 
 
 def test_a_curve_has_a_value_for_each_second_and_knows_nothing_before_it_began() -> None:

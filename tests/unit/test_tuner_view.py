@@ -240,7 +240,7 @@ def figures(p_wait: float, p95_s: float) -> Figures:
 
 def row(size: int, p95_s: float, measured: Figures | None = None) -> Row:
     expected = figures(0.3, p95_s)
-    prediction = Prediction(size, expected, figures(0.2, p95_s / 2), figures(0.4, p95_s * 2), "Erlang C")
+    prediction = Prediction(size, expected, figures(0.2, p95_s / 2), expected, figures(0.4, p95_s * 2), "Erlang C")
     return Row(prediction, is_present=measured is not None, measured=measured)
 
 

@@ -146,10 +146,32 @@ def test_other_sizes_are_predicted_as_they_would_have_been() -> None:
         assert row.prediction.low.p95_s <= quantile(waits, 0.95) <= row.prediction.high.p95_s
 
 
+@given(st.integers(3, 8), st.floats(0, 2), st.integers(200, 2000))
+@settings(max_examples=20, deadline=None)
+def test_what_is_expected_lies_in_the_range_beside_it(size: int, hold_cv: float, count: int) -> None:
+    load = Workload(2.976 / HOLD_S, HOLD_S, hold_cv, count, 60)  # 3 connections are busy by 99.2 %
+    for each in what_if(load, 8, sizes=[size]).rows:
+        low, expected, high = (getattr(each.prediction, name).p95_s for name in ("low", "expected", "high"))
+        assert low <= expected <= high
+
+
+def test_a_steady_state_that_no_such_stretch_reaches_is_not_what_is_expected() -> None:
+    nearly_full, roomy = what_if(Workload(2.976 / HOLD_S, HOLD_S, requests=250, seconds=60), 8, sizes=[3, 8]).rows
+    assert nearly_full.prediction.source == "simulated (the steady state is outside the range of such a stretch)"
+    assert nearly_full.prediction.expected == nearly_full.prediction.middle
+    assert roomy.prediction.source == "Erlang C"
+
+
 @pytest.mark.parametrize(
     ("load", "size", "said"),
     [
-        (load_of(count=37), 4, "37 of 200 requests and 0 of 30 s so far"),
+        (load_of(count=37), 4, "37 of 200 requests and 0 of 30 s so far; ask again in 30 s"),
+        (
+            Workload(RATE, HOLD_S, requests=50, seconds=20),
+            4,
+            "50 of 200 requests and 20 of 30 s so far; ask again in 60 s",
+        ),
+        (Workload(0, 0), 4, "0 of 200 requests and 0 of 30 s so far; ask again once it is at work"),
         (load_of(), 2, "not stable: 2.8 of 2 connections"),
         (load_of(refused=100), 4, "100 of 5100 requests got no connection"),
         (load_of(bottleneck="the server is the bottleneck"), 4, "the server is the bottleneck"),
@@ -278,6 +300,15 @@ def test_the_smallest_size_that_meets_the_target_with_its_reasons() -> None:
     assert looser.settings.max_size < size
     one_less = predict(looser.settings.max_size - 1, load, requests=1)
     assert looser.row.prediction.expected.p95_s <= 0.015 < one_less.expected.p95_s
+
+
+def test_a_load_without_a_formula_gets_a_size_that_meets_the_target() -> None:
+    load = Workload(0, HOLD_S, 0.0, 1000, 60, workers=12, think_s=2 * HOLD_S)
+    found = recommend(load, PRESENT, Goal(HOLD_S))
+    assert found.row is not None
+    assert found.row.prediction.source.startswith("simulated")
+    assert found.row.prediction.expected.p95_s <= HOLD_S
+    assert 1 < found.settings.max_size <= 12
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ They write files, run programs, change the session or the display, or list what 
 
 _TABLE = r"""
 \i \ir \include \include_relative: use --file PATH
-\copy: use --copy-to PATH or --copy-from PATH, with COPY … TO STDOUT or FROM STDIN
-\o \out \w \write \g \gx: bind the result (`name <<`) and write it with pandas: name.to_csv(…)
+\copy: use %pgmonkey export PATH SQL, %pgmonkey upload DF TABLE, or --copy-to and --copy-from with a COPY of your own
+\o \out \w \write \g: use %pgmonkey export PATH SQL
+\gx: bind the result (`name <<`) and show it with pandas: name.T
 \x \a \t \T \H \C \f \pset \crosstabview \pager: bind the result (`name <<`) and show it with pandas: name.T, name.style
 \watch \if \elif \else \endif \gexec \echo \qecho \warn \prompt: use Python around %pgmonkey
 \set \unset \gset \bind \parse: assign a Python variable and write :name in the SQL

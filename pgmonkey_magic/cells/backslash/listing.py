@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from pgmonkey_magic.cells.backslash.catalogue import Description, Table
 from pgmonkey_magic.errors import RequestError
 
@@ -210,11 +212,19 @@ def extensions(catalogue: Catalogue, asked: Asked) -> list[Description]:
 
 
 def source(catalogue: Catalogue, asked: Asked) -> list[Description]:
-    """Show the definition of a function: as one value, and line by line below."""
+    """Show the definition of a function: as one value, and line by line below.
+
+    Raises RequestError with the server's sentence where none, or more than one, has that name.
+    """
     if not asked.argument:
         raise RequestError("\\sf needs the name of a function: \\sf NAME, or \\sf NAME(type, …) where several have it")
-    (text,) = (str(row[0]) for _, rows, _, _ in _pgspecial(catalogue, asked, "\\sf") for row in rows)
-    return [Description("", Table(("Source",), ((text,),)), 1, tuple(text.rstrip("\n").split("\n")))]
+    try:
+        (text,) = (str(row[0]) for _, rows, _, _ in _pgspecial(catalogue, asked, "\\sf") for row in rows)
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        # Its context and position are those of a query that nobody has typed.
+        raise RequestError(f"{error.diag.message_primary}; \\df *NAME* finds functions and their types") from error
+    lines = tuple(text.rstrip("\n").split("\n"))
+    return [Description(f"Definition of {asked.argument}", Table(("Source",), ((text,),)), 1, lines)]
 
 
 def from_pgspecial(catalogue: Catalogue, asked: Asked, word: str, what: str) -> list[Description]:

@@ -49,8 +49,6 @@ class Outlook:
         self._pool = pool
         # The pool's whole life, until there are readings of this panel's own that are old enough.
         self._history = [Reading(0.0, 0, 0, 0.0)]
-        self._size = pool.settings.max_size
-        self._size_since = self._pool.ledger.usage().seconds if pool.former_settings else 0.0
         self._answer: Errand[WhatIf] = Errand("pgmonkey-tuner-what-if")
         self._asked: tuple[int, ...] = ()
         self._asked_at = 0.0
@@ -89,20 +87,20 @@ class Outlook:
         self.sequel = ""
 
     def _worked_out(self, size: int, wanted_size: int, *, read: bool) -> WhatIf:
-        if read or size != self._size:
+        if read:
             self._history = [*self._history[-KEPT:], Reading.of(self._pool.ledger.usage())]
-        if size != self._size:
-            self._size, self._size_since = size, self._history[-1].seconds
         trial = self._trial
         if trial is not None and time.monotonic() - trial.at >= TRIAL_S:
             self._trial = None
             waits_s, _ = self._pool.ledger.latest(self._pool.ledger.counts().given_back - trial.given_back)
             self.sequel = turned_out(trial, waits_s)
         # What was asked of another size, and how long it waited there, tells nothing of this one.
-        history = [reading for reading in self._history if reading.seconds >= self._size_since]
+        resized = self._pool.resized
+        begin = Reading.of(resized) if resized else Reading(0.0, 0, 0, 0.0)
+        history = [begin, *(reading for reading in self._history if reading.seconds > begin.seconds)]
         answer = what_if(lately(self._pool.ledger, history), size, [*around(size), wanted_size])
-        if answer.refusal is not None and self._size_since:
-            return replace(answer, refusal=f"{answer.refusal} (since max_size is {size})")
+        if answer.refusal is not None and resized:
+            return replace(answer, refusal=f"since max_size is {size}, {answer.refusal}")
         return answer
 
 

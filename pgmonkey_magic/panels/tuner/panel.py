@@ -21,6 +21,7 @@ from pgmonkey_magic.panels.tuner.questions import Questions
 from pgmonkey_magic.panels.tuner.room import ServerRoom
 from pgmonkey_magic.panels.watch import whereabouts
 from pgmonkey_magic.tuning import saving
+from pgmonkey_magic.tuning.comparing import too_little
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from pgmonkey_magic.panels.panel import Bundle
     from pgmonkey_magic.pools import PGAsyncPool, PGPool
     from pgmonkey_magic.tuning import Goal
+
+SEE_BELOW = "too little was seen; how much, and when to ask again, stands under What if"
 
 
 class TunerPanel(Panel):
@@ -146,9 +149,12 @@ class TunerPanel(Panel):
         """
         pool = self._pool
         goal = goal_of(self._room.fresh().free)
-        found = tuning.recommend(self._outlook.busiest(), pool.settings, goal, tuning.troubles(pool))
+        load = self._outlook.busiest()
+        found = tuning.recommend(load, pool.settings, goal, tuning.troubles(pool))
         if found.refusal is not None:
-            self._reasons = (f"no recommendation: {found.refusal}",)
+            # What if counts from the last change of size on; two counts on one screen would contradict each other.
+            why = SEE_BELOW if found.refusal == too_little(load) else found.refusal
+            self._reasons = (f"no recommendation: {why}",)
             return ""
         names = self._form.knobs
         self.propose(

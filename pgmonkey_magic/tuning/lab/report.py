@@ -87,7 +87,8 @@ def report(load: Load, size: int, measurement: Measurement) -> Report:
         statistics.fmean(waits) if served else math.nan,
         quantile(waits, 0.95) if len(served) >= ENOUGH else math.nan,
     )
-    prediction = predict(size, workload, requests=len(served), warm=False) if len(served) >= ENOUGH else None
+    enough = len(served) >= ENOUGH
+    prediction = predict(size, workload, requests=len(served), warm=False).in_its_range() if enough else None
     cautions = tuple(_cautions(measurement, workload, size))
     return Report(load, size, measurement, measured, waits, prediction, cautions)
 
