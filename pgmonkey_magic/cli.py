@@ -147,7 +147,8 @@ def _need_jupyter() -> None:
 
 def _open_lab(arguments: argparse.Namespace) -> int:
     notebook = _working_directory() / FIRST
-    command = [sys.executable, "-m", "jupyterlab", str(notebook), f"--port={arguments.port}", "--log-level=WARN"]
+    command = [sys.executable, "-m", "jupyterlab", str(notebook), f"--port={arguments.port}"]
+    command += ["--log-level=WARN", "--LabApp.log_level=WARN"]
     command.append(f"--LabApp.default_url=/lab/tree/{FIRST}")  # it prints this address, with its port and token
     if arguments.no_browser:
         command.append("--no-browser")
