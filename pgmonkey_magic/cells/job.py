@@ -85,7 +85,7 @@ class Job:
         self.pool_name = pool_name
         self.state = JobState.WAITING
         self.notices: list[str] = []
-        self.remarks: list[str] = []
+        self.remarks = [*request.remarks]
         self.notices_dropped = 0
         self.progress = Progress()
         self.backend_pid: int | None = None

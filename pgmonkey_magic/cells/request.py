@@ -24,8 +24,8 @@ class Request:
     `values` are what its parameters mean, by name. `cell` is the notebook's execution count, `wait_s` how long to wait
     for a connection (None: the pool's timeout), `timeout_s` how long a statement may take. The cell is one transaction
     with the given `isolation` (SQL's words), `read_only`, and rolled back at its end where `rollback` says so; or none,
-    with `autocommit`. `way` says how its statements are run; `who` asks, where no cell does. Raises RequestError where
-    these contradict each other or the SQL.
+    with `autocommit`. `way` says how its statements are run; `who` asks, where no cell does; `remarks` stand in the
+    account of the cell. Raises RequestError where these contradict each other or the SQL.
     """
 
     sql: str
@@ -39,6 +39,7 @@ class Request:
     rollback: bool = False
     way: Way = field(default_factory=AsItIs)
     who: str = "pgmonkey_magic.run"
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if "\0" in self.sql:

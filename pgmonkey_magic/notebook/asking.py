@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.cells import Request, Upload, is_backslash
+from pgmonkey_magic.cells.unfilled import unfilled
 from pgmonkey_magic.errors import RequestError
 from pgmonkey_magic.notebook.ways import way_of, way_of_export
 from pgmonkey_magic.sql import Parameter, find_parameters
@@ -43,6 +44,7 @@ def asked_for(query: Query, names: Names, cell: int | None) -> Request:
         way=way_of(options, names, sql)
         if query.command is None
         else _TAKING_SQL[query.command.word](query.command, sql),
+        remarks=unfilled(sql, given, names.local, names.notebook),
     )
 
 

@@ -249,7 +249,7 @@ def test_an_empty_list_without_a_pattern_is_an_empty_table(pool: Any) -> None:
     [
         (r"\i file.sql", "--file"),
         (r"\copy t TO 'f'", "--copy-to"),
-        (r"\o out.txt", "pandas"),
+        (r"\o out.txt", "%pgmonkey export"),
         (r"\! ls", "!command"),
         (r"\!ls", "!command"),
         (r"\timing", "footer"),

@@ -213,3 +213,23 @@ def test_a_backslash_command_that_writes_has_its_like(connected: Shell, command:
     error = connected.error(f"%pgmonkey {command}")
     assert isinstance(error, RequestError)
     assert said in str(error)
+
+
+@pytest.mark.parametrize(
+    ("sql", "notes"),
+    [
+        ("SELECT 1 WHERE 'x' = '{{tab}}'", ["'{{tab}}' was sent as it stands; write :tab, without quotes"]),
+        ("SELECT 1 WHERE 'x' = '{{ tab }}'", ["'{{ tab }}' was sent as it stands; write :tab, without quotes"]),
+        ("SELECT 1 WHERE 'x' = ':tab' AND 'y' = ':tab'", ["':tab' was sent as it stands; write :tab, without quotes"]),
+        ("SELECT 1 WHERE 'x' = ':given'", ["':given' was sent as it stands; write :given, without quotes"]),
+        ("SELECT 1 WHERE 'x' = '{{unknown}}'", []),
+        ("SELECT 1 WHERE 'x' = 'a {{tab}}' AND 'x' = 'at :tab'", []),
+        ("SELECT 1 WHERE 'x' = :'tab' -- ':tab'", []),
+        ("SELECT $$ ':tab' $$, \"':tab'\" FROM (SELECT 1 AS \"':tab'\") AS t", []),
+        ("SELECT 1 WHERE 'x' = '{\"a\":1}'", []),
+    ],
+)
+def test_a_literal_that_was_meant_to_be_filled_in_is_told(valued: Shell, sql: str, notes: list[str]) -> None:
+    valued.run(f"%%pgmonkey -p given=1\n{sql}")
+    said = [part for part in valued.footer.split(" · ") if "was sent as it stands" in part]
+    assert said == notes
