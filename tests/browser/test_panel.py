@@ -117,7 +117,7 @@ def open_page(page: Page, lab: Lab, cluster: Cluster) -> Iterator[Callable[..., 
     assert complaints == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_the_panel_follows_a_real_load(open_page: Callable[..., Notebook], cluster: Cluster, theme: str) -> None:
     notebook = open_page(LOAD, PANEL, OPEN, BUSY, EXHAUST, SHRINK, theme=theme)
     panel = notebook.panel(1)

@@ -52,8 +52,10 @@ def test_a_named_background_job_shows_its_line_unless_quiet(connected: Shell, ty
     connected.run(f"{typed}SELECT 8 AS x")
     (line,) = connected.shown
     assert line.startswith(f"job {connected['later'].id} · ")
+    connected["later"].result(10)
     connected.run(typed.replace("-b", "-b -q") + "SELECT 8 AS x")
     assert connected.shown == []
+    connected["later"].result(10)
 
 
 def test_a_failed_job_raises_where_it_is_asked_for(connected: Shell) -> None:

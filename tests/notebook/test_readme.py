@@ -177,15 +177,21 @@ def failing_file(**connection: Any) -> Callable[[Shell, Server], BaseException]:
     return provoke
 
 
-def cell(*cells: str) -> Callable[[Shell, Server], BaseException]:
-    """Return what runs cells, of which the last one fails."""
+def cell(source: str) -> Callable[[Shell, Server], BaseException]:
+    """Return what runs a cell that fails."""
 
     def provoke(shell: Shell, _server: Server) -> BaseException:
-        for one in cells[:-1]:
-            shell.ip.run_cell(one)
-        return shell.error(cells[-1])
+        return shell.error(source)
 
     return provoke
+
+
+def aborted(shell: Shell, _server: Server) -> BaseException:
+    shell.run("%pgmonkey BEGIN")
+    shell.error("%pgmonkey SELECT 1 / 0")
+    error = shell.error("%pgmonkey SELECT 1")
+    shell.run("%pgmonkey ROLLBACK")
+    return error
 
 
 def not_set(shell: Shell, server: Server) -> BaseException:
@@ -310,9 +316,7 @@ PROVOKED: dict[str, Callable[[Shell, Server], BaseException]] = {
     "max_size … is more than the … connections that the server has free": cell("%pgmonkey tune max_size=5000"),
     "the first line of a cell holds only options": cell("%%pgmonkey SELECT 1\nSELECT 2"),
     "the parameter … is not defined": cell("%pgmonkey SELECT :nowhere_defined"),
-    "current transaction is aborted, commands ignored until end of transaction block": cell(
-        "%pgmonkey BEGIN", "%pgmonkey SELECT 1 / 0", "%pgmonkey SELECT 1"
-    ),
+    "current transaction is aborted, commands ignored until end of transaction block": aborted,
     "… cannot run inside a transaction block": cell("%pgmonkey VACUUM"),
     "canceling statement due to statement timeout": cell("%pgmonkey --timeout 0.1 SELECT pg_sleep(30)"),
     "cached plan must not change result type": stale_plan,
