@@ -22,23 +22,30 @@ class Blocks(Generic[L]):
     """The leases of the blocks that are open, by frame. Threads need no lock: no two run the same frame at once."""
 
     def __init__(self) -> None:
-        self._open: dict[FrameType, list[L]] = {}
+        self._innermost: dict[FrameType, Any] = {}
 
     def begin(self, frame: FrameType, lease: L) -> None:
         """Note that *frame* has entered a block with this lease."""
-        lease.block = frame
-        self._open.setdefault(frame, []).append(lease)
+        lease.block, lease.outer = frame, self._innermost.get(frame)
+        self._innermost[frame] = lease
 
     def innermost(self, frame: FrameType) -> L | None:
         """Return the lease of the innermost open block of *frame*."""
-        leases = self._open.get(frame)
-        return leases[-1] if leases else None
+        return self._innermost.get(frame)
 
     def end(self, lease: L) -> None:
         """Note that the block of this lease has ended, however it did; more than once does no harm."""
         frame, lease.block = lease.block, None
-        leases = self._open.get(frame) if frame is not None else None
-        if frame is not None and leases is not None and lease in leases:
-            leases.remove(lease)
-            if not leases:
-                del self._open[frame]
+        if frame is None:
+            return
+        inner = self._innermost.get(frame)
+        if inner is lease:
+            if lease.outer is None:
+                del self._innermost[frame]
+            else:
+                self._innermost[frame] = lease.outer
+            return
+        while inner is not None:  # an outer block ends before an inner one only where leases are taken back
+            if inner.outer is lease:
+                inner.outer = lease.outer
+            inner = inner.outer

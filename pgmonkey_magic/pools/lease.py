@@ -34,8 +34,8 @@ class Lease(Generic[C]):
     """One borrow. `spoiled` means: close the connection when it comes back, do not reuse it.
 
     `lender` is the stock pool that lent it, which may no longer be the present one when it comes back. `block` is the
-    frame of the `with` block that it was borrowed for, while that is open. It is out as long as it is in
-    the list `among`, its own or that of a thread's blocks.
+    frame of the `with` block that it was borrowed for, while that is open, `outer` the lease of the block around it in
+    the same frame, and `among` the list of a thread's blocks, which it is in as long as it is out.
     """
 
     conn: C
@@ -43,10 +43,8 @@ class Lease(Generic[C]):
     lender: Any
     spoiled: bool = False
     block: FrameType | None = None
-    among: list[Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.among = [self]
+    outer: Lease[Any] | None = None
+    among: list[Any] | None = None
 
     @property
     def in_transaction(self) -> bool:

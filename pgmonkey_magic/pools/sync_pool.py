@@ -134,17 +134,18 @@ class PGPool(BasePool[SyncStockPool]):
             raise
 
     def give_back(self, lease: SyncLease) -> None:
-        """Return a connection; a spoiled or broken one is closed and replaced. Twice is once."""
+        """Return a connection; a spoiled or broken one is closed and replaced."""
         if may_be_interrupted():
             in_helper(lambda: self._put(lease)).result()
         else:
             self._put(lease)
 
     def _put(self, lease: SyncLease) -> None:
-        try:
-            lease.among.remove(lease)  # until somebody has it in hand it stays there, where `reclaim` finds it
-        except ValueError:
-            return  # another thread was faster
+        if lease.among is not None:
+            try:
+                lease.among.remove(lease)  # until somebody has it in hand it stays there, where `reclaim` finds it
+            except ValueError:
+                return  # another thread was faster
         self._blocks.end(lease)
         self.ledger.end(lease.ticket)
         if lease.spoiled:
