@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pgmonkey_magic.errors import ConfigError, RequestError
+from pgmonkey_magic.notebook.address import ADDRESS
 from pgmonkey_magic.notebook.help import help_text
-from pgmonkey_magic.notebook.near import ADDRESS
 from pgmonkey_magic.pools import quantile
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pgmonkey_magic.cells.uploading import MODES
 from pgmonkey_magic.errors import RequestError
+from pgmonkey_magic.notebook.address import ADDRESS, refuse_password
 from pgmonkey_magic.notebook.near import elsewhere
 from pgmonkey_magic.notebook.near import near as _near
 from pgmonkey_magic.results import CHOICES
@@ -246,7 +247,6 @@ SUBCOMMANDS = {
 }
 BLANKS = " \t\r\n\f\v"
 """PostgreSQL's; to the server a no-break space is a letter of a name."""
-PASSWORD = re.compile(r"(?i)(password|pgpassword|passwd)\s*=|://[^/\s:@]*:[^/\s@]+@")
 
 
 def parse_line(line: str) -> Query | Command:
@@ -255,6 +255,8 @@ def parse_line(line: str) -> Query | Command:
     if options.has("file") and not rest.strip():
         return Query("", options, _names(options.value("out")))
     _refuse_into(rest)
+    if ADDRESS.match(rest.lstrip()):
+        refuse_password(rest)
     word = _word(rest) or "help"
     if word not in SUBCOMMANDS:
         return Query(rest.strip(BLANKS), options, _names(options.value("out")))
@@ -294,6 +296,7 @@ def _into(options: Options, rest: str) -> tuple[str, ...]:
             raise RequestError(f"the result has two places to go: --out {','.join(into)} and {match['name']} <<")
         return _names(match["name"])
     if rest.strip():
+        refuse_password(rest)
         near = _near(_word(rest), SUBCOMMANDS)
         cell = "%%pgmonkey" if near and SUBCOMMANDS[near].takes_sql else "a line of its own: %pgmonkey"
         raise RequestError(
@@ -314,11 +317,8 @@ def _command(subcommand: Subcommand, before: Options, text: str) -> tuple[Comman
     """
     if before.given:
         raise RequestError(f"options come after the word: %pgmonkey {subcommand.usage}")
-    if not subcommand.takes_sql and PASSWORD.search(text):
-        raise RequestError(
-            "a password on a magic line stays in the history: change it, and put it into the file as from_env or "
-            "from_file, or into ~/.pgpass"
-        )
+    if not subcommand.takes_sql:
+        refuse_password(text)
     text = "-- " * (subcommand.word == "help") + text.lstrip()[len(subcommand.word) :]  # help may be asked of an option
     least, most = subcommand.arguments
     given: dict[str, list[str]] = {}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
+
+from pgmonkey_magic.notebook.address import ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-ADDRESS = re.compile(r"(?i)[\w+]+://|(?:host|hostaddr|port|dbname|user|service)\s*=")
-"""How a URL of libpq or SQLAlchemy begins, or libpq's connection string."""
 LIKENESS = 0.75
 """difflib's ratio; a little below, --limit is like --commit."""
 _A_NAME_FOR_SQL = "a view, or a CTE (WITH name AS …)"

@@ -147,12 +147,23 @@ def test_a_wrong_line_says_what_is_wrong(line: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["connect postgresql://me:hunter2@db/x", "connect f.yaml password=hunter2", "connect PGPASSWORD=hunter2"],
+    [
+        *("connect postgresql://me:hunter2@db/x", "connect f.yaml password=hunter2", "connect PGPASSWORD=hunter2"),
+        *("postgresql://me:hunter2@db/x", " host=db password=hunter2"),
+    ],
 )
 def test_a_password_on_the_line_is_refused_and_not_repeated(line: str) -> None:
-    with pytest.raises(RequestError, match="history") as caught:
-        parse_line(line)
-    assert "hunter2" not in str(caught.value)
+    for read in (parse_line, lambda text: parse_cell(text, "SELECT 1")):
+        with pytest.raises(RequestError, match="history") as caught:
+            read(line)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_sql_that_speaks_of_passwords_is_sql() -> None:
+    for sql in ("SELECT 'postgresql://me:x@db'", "ALTER ROLE me PASSWORD 'x'", "SELECT password = 'x' FROM users"):
+        query = parse_line(sql)
+        assert isinstance(query, Query)
+        assert query.sql == sql
 
 
 @pytest.mark.parametrize(
